@@ -1,0 +1,1 @@
+"""From CSV files to batches: reading, validation, alignment, splits, windows, batch plans."""

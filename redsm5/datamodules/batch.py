@@ -1,0 +1,63 @@
+"""The batch: the one contract between datamodules and modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """Whole examples with all their windows, padded to the longest window of the batch.
+
+    W windows, L tokens, E examples, K outputs per example (K = number of criteria in ``multi_label``, 1 in ``binary_pairs``).
+    An example is a post (``multi_label``) or a (post, criterion) pair (``binary_pairs``).
+
+    Attributes:
+        input_ids: int64 [W, L].
+        attention_mask: int64 [W, L], 1 for tokens, 0 for padding.
+        token_type_ids: int64 [W, L], or None where the encoder has a single type.
+        context_mask: bool [W, L], True for tokens of the post itself: spans start and end only there. Position 0 is the
+            encoder's first special token, never context: it stands for the null option.
+        offsets: int32 [W, L, 2], character offsets into the original text, end exclusive; (0, 0) outside the context.
+        window_example: int64 [W], the example of each window, ascending.
+        labels: float32 [E, K].
+        evidence_mask: bool [W, K], False where the evidence of that window and output is unknown or incomplete (failed
+            to align, or cut by the window): such a pair takes no part in the evidence loss.
+        spans: int64 [S, 4], rows (window, output, first token, last token *inclusive*) of evidence that lies whole in its window.
+        hard_negatives: int64 [N, 4], likewise for sentences with status 0.
+        criterion: int64 [E], the criterion of a pair, or -1 in ``multi_label``.
+        post_index: int64 [E], index into the posts of the corpus.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor | None
+    context_mask: Tensor
+    offsets: Tensor
+    window_example: Tensor
+    labels: Tensor
+    evidence_mask: Tensor
+    spans: Tensor
+    hard_negatives: Tensor
+    criterion: Tensor
+    post_index: Tensor
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{k: v if v is None else v.to(device, non_blocking=non_blocking) for k, v in moved.items()})
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; the DataLoader calls it."""
+        pinned = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{k: v if v is None else v.pin_memory() for k, v in pinned.items()})
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return int(self.labels.shape[0])

@@ -1,0 +1,1 @@
+"""Criteria metrics, evidence metrics, thresholds and calibration, on plain arrays and records."""

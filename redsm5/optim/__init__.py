@@ -1,0 +1,1 @@
+"""Optimizers, schedules and parameter groups. Option classes import no torch."""

@@ -1,0 +1,1 @@
+"""Report models (pydantic), terminal tables and HTML pages."""
