@@ -28,9 +28,11 @@ class GoldPost:
         author: The group that bootstraps resample.
         labels: 0/1 per criterion.
         evidence: Per criterion, the aligned spans with status 1, merged where they overlap and sorted.
-        unaligned: Per criterion, whether some of its evidence failed to align (it is then left out of evidence metrics).
+        unaligned: Per criterion, whether some of its evidence failed to align (evidence metrics then leave it out).
         hard_negatives: Per criterion, the aligned spans with status 0.
         sentences: Spans of all sentences of the post, from our own splitter.
+        words: Spans of all maximal runs of word characters (as of a regex's backslash-w) of the post, sorted: the
+            tokens of token F1, which is undefined where they are not given.
     """
 
     post_id: str
@@ -40,6 +42,7 @@ class GoldPost:
     unaligned: tuple[bool, ...]
     hard_negatives: tuple[tuple[Span, ...], ...]
     sentences: tuple[Span, ...]
+    words: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,46 @@
+"""Useful tokens per second of training."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+
+
+class Throughput(pl.Callback):
+    """Counts non-padding tokens and the seconds spent in training epochs, validation left out."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.seconds = 0.0
+        self._started: float | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the batch; the clock runs from the first batch of an epoch to its last."""
+        if self._started is None:
+            self._started = time.monotonic()
+        self.tokens += batch.attention_mask.sum()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Stop the clock before the validation that follows the last batch."""
+        if trainer.is_last_batch and self._started is not None:
+            self.seconds += time.monotonic() - self._started
+            self._started = None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Useful tokens per second, or None before the first epoch ended."""
+        return float(self.tokens) / self.seconds if self.seconds > 0 else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Totals so far, so that a resumed run reports the whole."""
+        return {"tokens": int(self.tokens), "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the totals of the run so far."""
+        self.tokens, self.seconds = state_dict["tokens"], state_dict["seconds"]

@@ -1,0 +1,127 @@
+"""The command line: dispatch, and the one LightningCLI. Nothing here imports torch before a command needs it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from redsm5 import __version__
+from redsm5.errors import UserError
+
+if TYPE_CHECKING:
+    from redsm5.run.lightning_cli import ReDSM5CLI
+
+RUN_COMMANDS = {
+    "fit": "train on a corpus; keep and evaluate the best epoch on the validation part",
+    "validate": "evaluate a run's best checkpoint on the validation part",
+    "test": "evaluate a run's best checkpoint on the test part",
+}
+"""Commands whose options are the config itself."""
+
+OTHER_COMMANDS = {
+    "predict": "probabilities, decisions and evidence spans for posts, as JSONL",
+    "data": "check a corpus, or write a synthetic one",
+    "models": "the table of encoders",
+    "baseline": "the TF-IDF baseline on the split of a run",
+    "schema": "the JSON Schema of the config or of report.json",
+    "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
+}
+"""Commands with a parser of their own, in ``redsm5.commands.<name>``."""
+
+
+def build_cli(args: list[str], *, command: str = "fit", parse_only: bool = False) -> ReDSM5CLI:
+    """Make the only LightningCLI of the project.
+
+    Args:
+        args: Config options, as on the command line.
+        command: The name shown in help.
+        parse_only: Parse and check, instantiate nothing.
+
+    Raises:
+        UserError: The config is wrong; one sentence naming the key and what is accepted.
+    """
+    from redsm5.run.lightning_cli import make_cli
+
+    return make_cli(args, command=command, parse_only=parse_only)
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of the config file."""
+    from redsm5.run.lightning_cli import config_json_schema
+
+    return config_json_schema()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a command; returns the exit code (0 done, 1 a crash, 2 the user can put it right, 130 interrupted)."""
+    argv = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    try:
+        return _dispatch(argv)
+    except UserError as error:
+        if debug:
+            raise
+        print(f"redsm5: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("redsm5: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if debug:
+            raise
+        from redsm5.run.crash import write_crash_log
+
+        print(
+            f"redsm5: crashed ({type(error).__name__}); the traceback is in {write_crash_log()}, or add --debug",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"redsm5 {__version__}")
+        return 0
+    command, rest = argv[0], argv[1:]
+    if command in RUN_COMMANDS:
+        run_command = importlib.import_module(f"redsm5.run.{command}")
+        return int(run_command.run(rest))
+    if command in OTHER_COMMANDS:
+        module = importlib.import_module(f"redsm5.commands.{command}")
+        parser = SentenceParser(prog=f"redsm5 {command}", description=OTHER_COMMANDS[command])
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(rest)))
+    known = ", ".join([*RUN_COMMANDS, *OTHER_COMMANDS])
+    raise UserError(f"there is no command {command!r}; the commands are {known}")
+
+
+class SentenceParser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one sentence without the usage."""
+
+    def error(self, message: str) -> Any:
+        """Raise instead of printing the usage and exiting."""
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def _help() -> str:
+    lines = [
+        "usage: redsm5 COMMAND [options]",
+        "",
+        "Fine-tunes pretrained encoders to match DSM-5 criteria in posts and to bind the evidence for them.",
+        "",
+        "commands:",
+        *(f"  {name:<10} {text}" for name, text in {**RUN_COMMANDS, **OTHER_COMMANDS}.items()),
+        "",
+        "redsm5 COMMAND --help shows the options of a command; --debug shows the traceback of a crash.",
+    ]
+    return "\n".join(lines)

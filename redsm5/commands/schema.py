@@ -1,0 +1,24 @@
+"""``redsm5 schema config|report``: the JSON Schemas."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say which schema to print."""
+    parser.add_argument("which", choices=("config", "report"), help="the config file, or report.json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the schema on standard output."""
+    from redsm5.report.schema import report_schema, schema_text
+
+    if args.which == "config":
+        from redsm5.cli import config_schema
+
+        schema = config_schema()
+    else:
+        schema = report_schema()
+    print(schema_text(schema), end="")
+    return 0

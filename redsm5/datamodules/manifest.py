@@ -1,0 +1,80 @@
+"""The split of a run as a file, tied to the corpus that it was made for."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from redsm5.datamodules.corpus import Corpus
+from redsm5.datamodules.split import Split
+from redsm5.errors import UserError
+
+MANIFEST_VERSION = 1
+
+
+def save_manifest(path: str | Path, split: Split, corpus: Corpus, settings: dict[str, Any]) -> None:
+    """Write the split with the hash of its corpus, atomically.
+
+    Args:
+        path: File to write; its folder exists.
+        split: The split.
+        corpus: The corpus that was split.
+        settings: What decided the split, in JSON types.
+    """
+    content = {
+        "version": MANIFEST_VERSION,
+        "corpus": {"sha256": corpus.sha256, "source": corpus.source, "posts": len(corpus.posts)},
+        "settings": settings,
+        "versions": {name: version(name) for name in ("redsm5", "numpy")},
+        "parts": {"train": split.train, "val": split.val, "test": split.test},
+    }
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, target)
+    except OSError as error:
+        raise UserError(f"the split cannot be written to {target}: {error.strerror}; check the folder") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_manifest(path: str | Path, corpus: Corpus, settings: dict[str, Any]) -> Split:
+    """The split that was saved for this corpus with these settings.
+
+    Args:
+        path: A file of ``save_manifest``.
+        corpus: The corpus as it is now.
+        settings: What the config says now; None of them may differ from what decided the split.
+
+    Raises:
+        UserError: The file cannot be read, is for another corpus, or was made with other settings.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        known, saved, parts = content["corpus"]["sha256"], content["settings"], content["parts"]
+        split = Split(*(tuple(str(post) for post in parts[name]) for name in ("train", "val", "test")))
+    except OSError as error:
+        raise UserError(f"the split manifest {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not a split manifest, or is damaged; remove it to split again") from None
+    if known != corpus.sha256:
+        raise UserError(
+            f"the split manifest {path} belongs to another corpus (hash {str(known)[:12]}, now {corpus.sha256[:12]}): "
+            "use the corpus it was made for, or another run_dir to split the changed one"
+        )
+    now = json.loads(json.dumps(settings))
+    differing = sorted(key for key in {*now, *saved} if now.get(key) != saved.get(key))
+    if differing:
+        keys = ", ".join(f"data.{key}" for key in differing)
+        raise UserError(f"the split manifest {path} was made with another {keys}: set it back, or use another run_dir")
+    if sorted((*split.train, *split.val, *split.test)) != sorted(post.id for post in corpus.posts):
+        raise UserError(f"the split manifest {path} does not name each post of the corpus once; remove it")
+    return split

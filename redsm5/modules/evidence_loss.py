@@ -1,0 +1,23 @@
+"""Option of the evidence loss: the weights of its parts. Torch-free."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EvidenceLoss:
+    """Weights inside the loss of the evidence head; that of positives is 1."""
+
+    null_weight: float = 1.0
+    """Weight of the windows without evidence, which should choose the null option"""
+    hard_negative_weight: float = 0.5
+    """Weight of the unlikelihood of sentences that an expert ruled out"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible weights."""
+        for name in ("null_weight", "hard_negative_weight"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")

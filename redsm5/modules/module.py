@@ -1,0 +1,203 @@
+"""The multi-task LightningModule: wiring, steps and logging."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from redsm5.datamodules.batch import Batch
+from redsm5.metrics.epoch import epoch_metrics
+from redsm5.modules.aggregation import Aggregation, LogSumExp
+from redsm5.modules.collector import PredictionCollector
+from redsm5.modules.criteria_head import CriteriaHead, LinearHead
+from redsm5.modules.criteria_loss import BCE, CriteriaLoss
+from redsm5.modules.decoding import SpanDecoding
+from redsm5.modules.encoder import Encoder
+from redsm5.modules.evidence_head import EvidenceHead, StartEnd
+from redsm5.modules.evidence_loss import EvidenceLoss
+from redsm5.modules.network import Network
+from redsm5.modules.output import ModelOutput
+from redsm5.modules.pooling import Mean, Pooling
+from redsm5.optim.groups import parameter_groups
+from redsm5.optim.optimizers import AdamW, Optimizer
+from redsm5.optim.schedules import Linear, Schedule
+
+if TYPE_CHECKING:
+    from redsm5.datamodules.datamodule import ReDSM5DataModule
+    from redsm5.metrics.records import PredictedPost
+
+Part = Literal["val", "test", "predict"]
+
+
+class MultiTaskModule(pl.LightningModule):
+    """Criteria matching and evidence binding on one encoder.
+
+    The network is built in ``configure_model``, when the criteria of the corpus are known. Loss =
+    ``lambda_class`` x criteria + ``lambda_span`` x evidence, each averaged over examples.
+
+    Args:
+        encoder: Pretrained encoder.
+        pooling: From token states to one vector per window.
+        aggregation: From the windows of a post to one logit per criterion.
+        criteria_head: Head that scores criteria.
+        evidence_head: Head that finds evidence spans.
+        criteria_loss: Loss of the criteria head.
+        evidence_loss: Weights inside the loss of the evidence head.
+        decoding: How spans are read off the evidence head.
+        lambda_class: Weight of the criteria loss.
+        lambda_span: Weight of the evidence loss.
+        optimizer: Optimizer with its rates.
+        schedule: Learning-rate schedule.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        pooling: Pooling = Mean(),  # noqa: B008 - frozen dataclasses: sharing one default instance is safe
+        aggregation: Aggregation = LogSumExp(),  # noqa: B008
+        criteria_head: CriteriaHead = LinearHead(),  # noqa: B008
+        evidence_head: EvidenceHead = StartEnd(),  # noqa: B008
+        criteria_loss: CriteriaLoss = BCE(),  # noqa: B008
+        evidence_loss: EvidenceLoss = EvidenceLoss(),  # noqa: B008
+        decoding: SpanDecoding = SpanDecoding(),  # noqa: B008
+        lambda_class: float = 1.0,
+        lambda_span: float = 1.0,
+        optimizer: Optimizer = AdamW(),  # noqa: B008
+        schedule: Schedule = Linear(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        for name, value in (("lambda_class", lambda_class), ("lambda_span", lambda_span)):
+            if value < 0 or not math.isfinite(value):
+                raise ValueError(f"model.{name} is {value}; it must be a finite number of at least 0")
+        self.encoder_option = encoder
+        self._network = partial(
+            Network,
+            encoder=encoder,
+            pooling=pooling,
+            aggregation=aggregation,
+            criteria_head=criteria_head,
+            evidence_head=evidence_head,
+        )
+        self.criteria_loss_option = criteria_loss
+        self.evidence_loss_option = evidence_loss
+        self.decoding = decoding
+        self.lambda_class = lambda_class
+        self.lambda_span = lambda_span
+        self.optimizer_option = optimizer
+        self.schedule_option = schedule
+        self.network: Network | None = None
+        self.predicted: dict[Part, list[PredictedPost]] = {}
+        self._collector: PredictionCollector | None = None
+
+    @property
+    def datamodule(self) -> ReDSM5DataModule:
+        """The DataModule that the Trainer runs with."""
+        datamodule: ReDSM5DataModule = self.trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
+        return datamodule
+
+    def configure_model(self) -> None:
+        """Build network and losses; called by the Trainer once the corpus is read."""
+        if self.network is not None:
+            return
+        self.network = self._network(n_outputs=self.datamodule.n_outputs)
+        self.criteria_loss = self.criteria_loss_option.build(self.datamodule.positive_rates())
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Logits of a batch, no losses."""
+        assert self.network is not None, "configure_model builds the network"
+        output: ModelOutput = self.network(batch)
+        return output
+
+    def _shared_step(self, batch: Batch) -> tuple[ModelOutput, dict[str, Tensor]]:
+        """Output and named losses; ``loss`` is the one to minimise, ``examples`` [E] its value per example."""
+        output = self(batch)
+        criteria = self.criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
+        assert self.network is not None
+        evidence = self.network.evidence_head.loss(output.evidence, batch, self.evidence_loss_option)
+        total = self.lambda_class * criteria + self.lambda_span * evidence.total
+        return output, {
+            "loss": total,
+            "loss_criteria": criteria,
+            "loss_evidence": evidence.total,
+            "loss_positives": evidence.positives,
+            "loss_nulls": evidence.nulls,
+            "loss_hard_negatives": evidence.hard_negatives,
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Losses of a training batch."""
+        _, losses = self._shared_step(batch)
+        self._log_losses("train", losses, batch)
+        return losses["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Losses and predictions of a validation batch."""
+        self._evaluation_step("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Losses and predictions of a test batch."""
+        self._evaluation_step("test", batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> None:
+        """Predictions; they are collected, not returned."""
+        self._collect(batch, self(batch))
+
+    def _evaluation_step(self, part: Literal["val", "test"], batch: Batch) -> None:
+        output, losses = self._shared_step(batch)
+        self._log_losses(part, losses, batch)
+        self._collect(batch, output)
+
+    def _log_losses(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
+        named = {f"{part}_{name}": value.detach() for name, value in losses.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=batch.size, sync_dist=part != "train")
+        if part == "train":
+            self.log("loss", losses["loss"].detach(), prog_bar=True, logger=False, batch_size=batch.size)
+
+    def _collect(self, batch: Batch, output: ModelOutput) -> None:
+        assert self._collector is not None
+        assert self.network is not None
+        self._collector.add(batch, output, self.network.evidence_head)
+
+    def _start_collecting(self) -> None:
+        self._collector = PredictionCollector(n_criteria=self.datamodule.n_criteria, decoding=self.decoding)
+
+    on_validation_epoch_start = on_test_epoch_start = on_predict_epoch_start = _start_collecting
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation part."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test part."""
+        self._finish("test")
+
+    def on_predict_epoch_end(self) -> None:
+        """Keep the predictions."""
+        assert self._collector is not None
+        self.predicted["predict"] = self._collector.result(self.datamodule.predict_ids())
+
+    def _finish(self, part: Literal["val", "test"]) -> None:
+        assert self._collector is not None
+        predicted = self._collector.result(self.datamodule.all_post_ids())
+        self.predicted[part] = predicted
+        metrics = epoch_metrics(self.datamodule.gold(part), predicted, self.datamodule.codes)
+        self.log_dict({f"{part}_{name}": value for name, value in metrics.items()}, rank_zero_only=False)
+
+    def total_steps(self) -> int:
+        """Optimizer steps of ``max_epochs``: the last batch of an epoch always steps."""
+        trainer = self.trainer
+        per_epoch = math.ceil(self.datamodule.steps_per_epoch() / trainer.accumulate_grad_batches)
+        epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else 1
+        steps: int = per_epoch * epochs
+        return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer over named groups, schedule per step."""
+        assert self.network is not None
+        optimizer = self.optimizer_option.build(parameter_groups(self.network, self.optimizer_option))
+        scheduler = self.schedule_option.build(optimizer, self.total_steps())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,54 @@
+"""What the model returns: logits, and the named losses of the evidence head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass
+class EvidenceOutput:
+    """Start and end logits per token; position 0 is the null option.
+
+    Attributes:
+        start: fp32 [W, L, K]. Positions that are neither context nor 0 hold a large negative number.
+        end: fp32 [W, L, K], likewise.
+    """
+
+    start: Tensor
+    end: Tensor
+
+
+@dataclass
+class EvidenceLosses:
+    """The loss of the evidence head and its parts (see ``docs/losses.md``).
+
+    Attributes:
+        total: Scalar; the weighted sum of the parts, and what is minimised.
+        positives: Scalar; mean over the examples that have a (window, output) pair with evidence.
+        nulls: Scalar; mean over the examples that have a pair without evidence, unweighted.
+        hard_negatives: Scalar; mean over the examples that have a hard negative, unweighted.
+        examples: [E]; each example's own weighted sum, zero for parts that it lacks.
+    """
+
+    total: Tensor
+    positives: Tensor
+    nulls: Tensor
+    hard_negatives: Tensor
+    examples: Tensor
+
+
+@dataclass
+class ModelOutput:
+    """What the network says of a batch.
+
+    Attributes:
+        criteria_logits: fp32 [E, K].
+        evidence: Output of the evidence head.
+    """
+
+    criteria_logits: Tensor
+    evidence: EvidenceOutput

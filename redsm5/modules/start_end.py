@@ -1,0 +1,55 @@
+"""The start/end evidence head as a module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from redsm5.datamodules.batch import Batch
+from redsm5.modules.criteria_head_layers import INIT_STD
+from redsm5.modules.decoding import Candidates, SpanDecoding
+from redsm5.modules.evidence_loss import EvidenceLoss
+from redsm5.modules.evidence_module import EvidenceModule
+from redsm5.modules.output import EvidenceLosses, EvidenceOutput
+from redsm5.modules.start_end_candidates import best_spans
+from redsm5.modules.start_end_loss import start_end_loss
+
+MASKED = -1e9
+"""Logit of positions that cannot be chosen: probability 0 in fp32, and still finite after sums of a few of them."""
+
+
+class StartEndModule(EvidenceModule):
+    """Start and end logits per token and output, with the null option at position 0.
+
+    The head of BERT for SQuAD 2.0 (Devlin et al. 2019, section 4.3) with K outputs.
+
+    Args:
+        hidden_size: H.
+        n_outputs: K.
+        dropout: Rate of the dropout on the token states.
+    """
+
+    def __init__(self, hidden_size: int, n_outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden_size, 2 * n_outputs)
+        nn.init.normal_(self.linear.weight, std=INIT_STD)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, states: Tensor, batch: Batch) -> EvidenceOutput:
+        """Start and end logits fp32 [W, L, K], masked outside position 0 and the context."""
+        # fp32 before masking: MASKED does not exist in fp16.
+        logits = self.linear(self.dropout(states)).float()
+        allowed = batch.context_mask.clone()
+        allowed[:, 0] = True
+        start, end = logits.masked_fill(~allowed.unsqueeze(-1), MASKED).chunk(2, dim=-1)
+        return EvidenceOutput(start=start, end=end)
+
+    def loss(self, output: EvidenceOutput, batch: Batch, settings: EvidenceLoss) -> EvidenceLosses:
+        """Soft-target cross-entropy with null, and unlikelihood of hard negatives."""
+        return start_end_loss(output, batch, settings)
+
+    @torch.no_grad()
+    def candidates(self, output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> Candidates:
+        """The best ``top_k`` starts times the best ``top_k`` ends of every window and output."""
+        return best_spans(output, batch, decoding)

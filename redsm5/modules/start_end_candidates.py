@@ -1,0 +1,60 @@
+"""From start and end logits to scored spans in characters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from redsm5.datamodules.batch import Batch
+from redsm5.modules.decoding import Candidates, SpanDecoding
+from redsm5.modules.output import EvidenceOutput
+
+
+def best_spans(output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> Candidates:
+    """The best ``top_k`` starts times the best ``top_k`` ends of every window and output.
+
+    Kept are pairs whose end is not before the start and whose characters number at most ``max_characters``. Where no
+    pair of a window and output passes, its best single token stands in (whatever its length), so that ranking metrics
+    always have a span. The score is the margin over null, ``start[i] + end[j] - start[0] - end[0]`` (Devlin et al.
+    2019, section 4.3).
+
+    Args:
+        output: Start and end logits fp32 [W, L, K].
+        batch: The batch.
+        decoding: Limits.
+    """
+    margin_start = (output.start - output.start[:, :1]).transpose(1, 2)
+    margin_end = (output.end - output.end[:, :1]).transpose(1, 2)
+    from_char, to_char = batch.offsets.long().unbind(dim=-1)
+    # Some tokenizers make tokens of no characters: they cannot bound a span.
+    usable = (batch.context_mask & (to_char > from_char)).unsqueeze(1)
+
+    starts, first = _top(margin_start, usable, decoding.top_k)
+    ends, last = _top(margin_end, usable, decoding.top_k)
+    windows = torch.arange(len(from_char), device=from_char.device).view(-1, 1, 1)
+    begin, stop = from_char[windows, first], to_char[windows, last]
+
+    score = starts.unsqueeze(3) + ends.unsqueeze(2)
+    fits = stop.unsqueeze(2) - begin.unsqueeze(3) <= decoding.max_characters
+    allowed = (last.unsqueeze(2) >= first.unsqueeze(3)) & fits & score.isfinite()
+    window, k, i, j = allowed.nonzero(as_tuple=True)
+    parts = [(window, k, begin[window, k, i], stop[window, k, j], score[window, k, i, j])]
+
+    window, k = (~allowed.flatten(2).any(dim=2) & usable.any(dim=2)).nonzero(as_tuple=True)
+    single, token = (margin_start + margin_end).masked_fill(~usable, -torch.inf)[window, k].max(dim=1)
+    parts.append((window, k, from_char[window, token], to_char[window, token], single))
+
+    window, k, begin, stop, score = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return Candidates(
+        example=batch.window_example[window].cpu().numpy(),
+        output=k.cpu().numpy(),
+        start=begin.cpu().numpy(),
+        end=stop.cpu().numpy(),
+        score=score.double().cpu().numpy(),
+    )
+
+
+def _top(margins: Tensor, usable: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """The largest values [W, K, k] over the last axis and their positions; what is not usable is -inf."""
+    top = margins.masked_fill(~usable, -torch.inf).topk(min(top_k, margins.shape[-1]), dim=-1)
+    return top.values, top.indices

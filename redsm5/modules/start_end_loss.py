@@ -1,0 +1,113 @@
+"""The loss of start/end logits: equations in ``docs/losses.md``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from redsm5.datamodules.batch import Batch
+from redsm5.modules.evidence_loss import EvidenceLoss
+from redsm5.modules.output import EvidenceLosses, EvidenceOutput
+
+
+def start_end_loss(output: EvidenceOutput, batch: Batch, settings: EvidenceLoss) -> EvidenceLosses:
+    """Soft-target cross-entropy with a null option, and unlikelihood of hard negatives.
+
+    Every term is the mean of its start and its end part, so that it keeps the scale of one softmax. Each kind of term
+    is averaged within an example, then over the examples that have the kind.
+
+    Args:
+        output: Start and end logits fp32 [W, L, K], position 0 being null.
+        batch: The batch.
+        settings: Weights of the parts.
+    """
+    known = batch.evidence_mask
+    has_evidence = torch.zeros_like(known)
+    has_evidence[batch.spans[:, 0], batch.spans[:, 1]] = True
+    start_losses = cross_entropy(output.start, batch.spans, 2, has_evidence)
+    end_losses = cross_entropy(output.end, batch.spans, 3, has_evidence)
+    pair_losses = (start_losses + end_losses) / 2
+
+    rows = batch.hard_negatives
+    row_losses = (unlikelihood(output.start, rows, 2) + unlikelihood(output.end, rows, 3)) / 2
+
+    pair_example = batch.window_example.unsqueeze(-1).expand_as(known)
+    positives = averaged(pair_losses, known & has_evidence, pair_example, batch.size)
+    nulls = averaged(pair_losses, known & ~has_evidence, pair_example, batch.size)
+    hard = averaged(row_losses, known[rows[:, 0], rows[:, 1]], batch.window_example[rows[:, 0]], batch.size)
+
+    return EvidenceLosses(
+        total=weighted(positives.mean, nulls.mean, hard.mean, settings),
+        positives=positives.mean,
+        nulls=nulls.mean,
+        hard_negatives=hard.mean,
+        examples=weighted(positives.examples, nulls.examples, hard.examples, settings),
+    )
+
+
+def weighted(positives: Tensor, nulls: Tensor, hard_negatives: Tensor, settings: EvidenceLoss) -> Tensor:
+    """The sum of the parts with their weights."""
+    return positives + settings.null_weight * nulls + settings.hard_negative_weight * hard_negatives
+
+
+def cross_entropy(logits: Tensor, spans: Tensor, column: int, has_evidence: Tensor) -> Tensor:
+    """Cross-entropy of every (window, output) with the uniform distribution over its gold positions, null without any.
+
+    Args:
+        logits: fp32 [W, L, K].
+        spans: int64 [S, 4], rows (window, output, first, last).
+        column: 2 for starts, 3 for ends.
+        has_evidence: bool [W, K], whether any row of ``spans`` names the pair.
+
+    Returns:
+        [W, K].
+    """
+    target = torch.zeros_like(logits)
+    # Set, not added: a position where two spans start counts once.
+    target[spans[:, 0], spans[:, column], spans[:, 1]] = 1.0
+    target[:, 0] = (~has_evidence).to(target.dtype)
+    target = target / target.sum(dim=1, keepdim=True)
+    return -(target * logits.log_softmax(dim=1)).sum(dim=1)
+
+
+def unlikelihood(logits: Tensor, rows: Tensor, column: int) -> Tensor:
+    """``-log(1 - p)`` of one position per row, p from the softmax over the window.
+
+    Computed as logsumexp over all positions less logsumexp over the others: exact and with a gradient where p is 1.
+
+    Args:
+        logits: fp32 [W, L, K].
+        rows: int64 [N, 4], rows (window, output, first, last).
+        column: 2 for starts, 3 for ends.
+
+    Returns:
+        [N].
+    """
+    scores = logits[rows[:, 0], :, rows[:, 1]]
+    others = scores.scatter(1, rows[:, column].unsqueeze(-1), -torch.inf)
+    return scores.logsumexp(dim=1) - others.logsumexp(dim=1)
+
+
+class Part(NamedTuple):
+    """One kind of term: per example [E] (zero where it has none), and averaged over the examples that have some."""
+
+    examples: Tensor
+    mean: Tensor
+
+
+def averaged(losses: Tensor, chosen: Tensor, example: Tensor, n_examples: int) -> Part:
+    """Average the chosen losses within each example, then over the examples that have any.
+
+    Args:
+        losses: Any shape.
+        chosen: bool, same shape.
+        example: int64, same shape: the example of each loss.
+        n_examples: E.
+    """
+    zeros, index = losses.new_zeros(n_examples), example.flatten()
+    total = zeros.index_add(0, index, losses.where(chosen, 0.0).flatten())
+    count = zeros.index_add(0, index, chosen.flatten().to(losses.dtype))
+    examples = total / count.clamp(min=1)
+    return Part(examples, examples.sum() / (count > 0).sum().clamp(min=1))

@@ -1,0 +1,99 @@
+"""Evaluates a run's best checkpoint on one part and writes what comes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+
+from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
+from redsm5.cli import build_cli
+from redsm5.errors import UserError
+from redsm5.metrics.evaluate import evaluate
+from redsm5.metrics.thresholds import fit_thresholds
+from redsm5.report.evidence_page import write_evidence_page
+from redsm5.report.tables import evaluation_tables
+from redsm5.run.crash import crash_logs_go_to
+from redsm5.run.folder import RunFolder, write_text_atomically
+from redsm5.run.predictions import prediction_lines
+from redsm5.run.reporting import update_report
+
+if TYPE_CHECKING:
+    from redsm5.metrics.records import PredictedPost
+    from redsm5.run.lightning_cli import ReDSM5CLI
+
+Part = Literal["val", "test"]
+
+
+def run_on_part(args: list[str], part: Part) -> int:
+    """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides."""
+    cli, folder = open_run(args, command="validate" if part == "val" else "test")
+    evaluate_part(cli, folder, part, console=Console())
+    return 0
+
+
+def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
+    """Parse the config of a run that has been trained.
+
+    Raises:
+        UserError: There is no such run, or it has not been trained to its end.
+    """
+    if args and not args[0].startswith("-"):
+        args = ["--config", str(RunFolder(Path(args[0])).config), *args[1:]]
+    if "--help" not in args and not any(a.startswith("--config") for a in args):
+        raise UserError(f"name the run: redsm5 {command} RUN_DIR, or --config RUN_DIR/config.yaml")
+    cli = build_cli(args, command=command)
+    folder = RunFolder(Path(cli.config.run_dir).absolute())
+    if not folder.training.exists() or not folder.best.exists():
+        raise UserError(f"{folder.path} holds no finished training; run redsm5 fit with this config first")
+    crash_logs_go_to(folder.path)
+    cli.datamodule.split_manifest = str(folder.split)
+    return cli, folder
+
+
+def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[PredictedPost]:
+    """Predictions of the best checkpoint on a part, in the order of the corpus."""
+    trainer = cli.make_trainer(plugins=[AtomicCheckpointIO()], default_root_dir=str(folder.path))
+    stage = trainer.validate if part == "val" else trainer.test
+    stage(cli.model, datamodule=cli.datamodule, ckpt_path=folder.best, weights_only=True, verbose=False)
+    return cli.model.predicted[part]
+
+
+def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console) -> None:
+    """Predict, evaluate and write: predictions, thresholds (from validation only), report, evidence page, tables."""
+    predicted = predict_part(cli, folder, part)
+    data = cli.datamodule
+    gold = data.gold(part)
+    if part == "val":
+        thresholds = fit_thresholds(gold, predicted)
+        tuned = dict(zip(data.codes, thresholds, strict=True))
+        write_text_atomically(folder.thresholds, json.dumps(tuned, indent=2) + "\n")
+    else:
+        thresholds = read_thresholds(folder, data.codes)
+    evaluation = evaluate(gold, predicted, data.codes, thresholds, seed=cli.config.seed_everything)
+    write_text_atomically(folder.predictions(part), prediction_lines(predicted, data.codes, thresholds), mode=0o600)
+    write_evidence_page(
+        folder.evidence_page(part),
+        texts={g.post_id: data.corpus.post_by_id[g.post_id].text for g in gold},
+        gold=gold,
+        predicted=predicted,
+        codes=data.codes,
+        titles=[c.title for c in data.corpus.criteria],
+        thresholds=thresholds,
+        heading=f"{folder.path.name}: evidence in the {'validation' if part == 'val' else 'test'} part",
+        facts=evaluation.headline(),
+    )
+    update_report(cli, folder, part, evaluation, thresholds)
+    for table in evaluation_tables(evaluation, {c.code: c.title for c in data.corpus.criteria}):
+        console.print(table)
+    console.print(f"report: {folder.report}\nevidence page: {folder.evidence_page(part)}", soft_wrap=True)
+
+
+def read_thresholds(folder: RunFolder, codes: tuple[str, ...]) -> tuple[float, ...]:
+    """The thresholds tuned when the run was fitted, in the order of the outputs."""
+    tuned = json.loads(folder.thresholds.read_text(encoding="utf-8"))
+    if set(tuned) != set(codes):
+        raise UserError(f"{folder.thresholds} is for other criteria than the corpus; use the corpus of the fit")
+    return tuple(float(tuned[code]) for code in codes)

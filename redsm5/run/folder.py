@@ -1,0 +1,145 @@
+"""The folder of a run: its files, whether it may be started, and safe writing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from redsm5.errors import UserError
+
+
+def write_text_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write aside in the same folder, fsync, rename: a reader sees the old file or the new one, never a half."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def split(self) -> Path:
+        """The split manifest."""
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One row per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best epoch."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """All state after the last finished epoch."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def thresholds(self) -> Path:
+        """Thresholds per criterion, tuned on the validation part."""
+        return self.path / "thresholds.json"
+
+    @property
+    def training(self) -> Path:
+        """Facts about the training, written when it has ended."""
+        return self.path / "training.json"
+
+    @property
+    def report(self) -> Path:
+        """The report: a finished run has one."""
+        return self.path / "report.json"
+
+    def predictions(self, part: str) -> Path:
+        """Predictions of a part."""
+        return self.path / f"predictions-{part}.jsonl"
+
+    def evidence_page(self, part: str) -> Path:
+        """The page that shows the evidence in the text."""
+        return self.path / f"evidence-{part}.html"
+
+    @classmethod
+    def of_config(cls, config_file: Path) -> RunFolder:
+        """The run folder that a resolved config lies in."""
+        return cls(config_file.absolute().parent)
+
+    def prepare(self, config_yaml: str, *, overwrite: bool) -> Path | None:
+        """Make the folder ready for a fit with this config.
+
+        Returns:
+            The checkpoint to go on from, or None for a fresh start.
+
+        Raises:
+            UserError: It holds a finished run, or an unfinished one with another config.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"run_dir {self.path} is a file; choose another --run_dir")
+        if overwrite:
+            self._clear()
+        if self.report.exists():
+            raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --overwrite true")
+        if self.config.exists():
+            differing = differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)
+            if differing and self.last.exists():
+                raise UserError(
+                    f"{self.path} holds an unfinished run whose config differs in {', '.join(differing[:6])}; "
+                    "use the same config to go on, another --run_dir, or --overwrite true"
+                )
+            if differing:
+                self._clear()
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            write_text_atomically(self.config, config_yaml)
+        except OSError as error:
+            raise UserError(
+                f"cannot write into run_dir {self.path}: {error.strerror}; choose another --run_dir"
+            ) from error
+        return self.last if self.last.exists() else None
+
+    def _clear(self) -> None:
+        own = [self.config, self.split, self.metrics, self.training, self.thresholds, self.report, self.best, self.last]
+        for part in ("val", "test", "predict"):
+            own += [self.predictions(part), self.evidence_page(part)]
+        for path in own:
+            path.unlink(missing_ok=True)
+
+
+def differing_keys(old_yaml: str, new_yaml: str) -> list[str]:
+    """Dotted keys in which two configs differ."""
+    old, new = _flat(yaml.safe_load(old_yaml)), _flat(yaml.safe_load(new_yaml))
+    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(node, dict) or not node:
+        return {prefix.rstrip("."): node}
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat.update(_flat(value, f"{prefix}{key}."))
+    return flat

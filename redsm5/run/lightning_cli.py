@@ -1,0 +1,156 @@
+"""The LightningCLI of the project: what can be set, how it is linked, and errors as one sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from jsonargparse import Namespace, set_parsing_settings
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from redsm5.callbacks.early_stopping import EarlyStopping
+from redsm5.datamodules.datamodule import ReDSM5DataModule
+from redsm5.errors import UserError
+from redsm5.modules.module import MultiTaskModule
+from redsm5.run.options import Runtime
+from redsm5.run.quiet import quiet_libraries
+from redsm5.run.sentences import config_sentence
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": 100,
+    "gradient_clip_val": 1.0,
+    "benchmark": True,
+    "logger": False,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "enable_checkpointing": True,
+    "log_every_n_steps": 10,
+}
+LIGHTNING_PRECISION = {"none": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PATH_KEYS = ("run_dir", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file")
+
+
+class ConfigParser(LightningArgumentParser):
+    """Raises one sentence where jsonargparse prints its usage and exits."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Raise instead of exiting."""
+        raise UserError(config_sentence(message, self)) from ex
+
+
+class ReDSM5CLI(LightningCLI):
+    """Model and data by our classes, plus what a run needs beside them."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run and the links between model, data and Trainer."""
+        parser.add_argument("--run_dir", type=str, default="runs/fit", help="Folder of this run")
+        parser.add_argument("--overwrite", type=bool, default=False, help="Start again in a folder that holds a run")
+        parser.add_argument("--runtime", type=Runtime, default=Runtime())
+        parser.add_argument("--early_stopping", type=EarlyStopping, default=EarlyStopping())
+        parser.link_arguments("model.encoder.id", "data.encoder_id")
+        parser.link_arguments("model.encoder.revision", "data.encoder_revision")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("runtime.precision", "trainer.precision", compute_fn=LIGHTNING_PRECISION.__getitem__)
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse what this machine cannot do; set threads and TF32."""
+        _refuse_impossible(self.config)
+        runtime = self.config.runtime
+        if runtime.threads is not None:
+            torch.set_num_threads(runtime.threads)
+        self.config.runtime.threads = torch.get_num_threads()
+        torch.set_float32_matmul_precision("high" if runtime.tf32 else "highest")
+
+    def instantiate_classes(self) -> None:
+        """Instantiate model and data; the Trainer is made by the command, with its callbacks."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule: ReDSM5DataModule = self.config_init.data
+        self.model: MultiTaskModule = self.config_init.model
+
+    def make_trainer(self, *callbacks: Callback, **settings: Any) -> Trainer:
+        """The configured Trainer with further callbacks beside those of the config."""
+        configured = self.config_init.trainer.callbacks or []
+        configured = configured if isinstance(configured, list) else [configured]
+        self.trainer: Trainer = self.instantiate_trainer(callbacks=[*configured, *callbacks], **settings)
+        return self.trainer
+
+
+def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDSM5CLI:
+    """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``."""
+    quiet_libraries()
+    cli_class = _ParsingCLI if parse_only else ReDSM5CLI
+    # LightningCLI warns when the process has arguments of its own beside `args`: ours are those very arguments.
+    with mock.patch.object(sys, "argv", [f"redsm5 {command}"]):
+        try:
+            return cli_class(
+                MultiTaskModule,
+                ReDSM5DataModule,
+                save_config_callback=None,
+                seed_everything_default=0,
+                trainer_class=Trainer,
+                trainer_defaults=dict(TRAINER_DEFAULTS),
+                parser_class=ConfigParser,
+                parser_kwargs={"prog": f"redsm5 {command}", "description": None},
+                auto_configure_optimizers=False,
+                args=_absolute(args),
+                run=False,
+            )
+        except (ValueError, TypeError) as error:
+            if isinstance(error.__cause__ or error, UserError):
+                raise
+            raise UserError(config_sentence(str(error), None)) from error
+
+
+class _ParsingCLI(ReDSM5CLI):
+    """Stops after parsing."""
+
+    def instantiate_classes(self) -> None:
+        """Instantiate nothing."""
+
+
+def config_json_schema() -> dict[str, Any]:
+    """JSON Schema of the config file, made by jsonargparse from the option classes."""
+    # 4.53 has no public name for what --print_completion jsonschema prints.
+    from jsonargparse._completions_jsonschema import config_jsonschema
+
+    cli = make_cli(["--model.encoder.id", "x", "--data.path", "x"], command="fit", parse_only=True)
+    schema: dict[str, Any] = config_jsonschema(cli.parser)
+    return schema
+
+
+def resolved_yaml(cli: ReDSM5CLI) -> str:
+    """The config with every default in it and absolute paths, as YAML that runs unchanged."""
+    config = cli.config.clone()
+    config.pop("config", None)
+    config.overwrite = False
+    for key in PATH_KEYS:
+        value = config.get(key)
+        if value and (Path(value).exists() or key == "run_dir"):
+            config[key] = str(Path(value).absolute())
+    text: str = cli.parser.dump(config, skip_validation=True)
+    return text
+
+
+def _absolute(args: list[str]) -> list[str]:
+    for flag, value in zip(args, [*args[1:], None], strict=True):
+        if flag == "--config" and value is not None and not Path(value).is_file():
+            raise UserError(f"there is no config file {value}; configs/ holds those to start from")
+        if flag.startswith("--config=") and not Path(flag.removeprefix("--config=")).is_file():
+            raise UserError(f"there is no config file {flag.removeprefix('--config=')}")
+    return args
+
+
+def _refuse_impossible(config: Namespace) -> None:
+    if config.runtime.precision == "fp16" and not torch.cuda.is_available():
+        raise UserError("runtime.precision is fp16, which needs a CUDA device; use none or bf16 on CPU")
+    accelerator = config.trainer.accelerator
+    if accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
+        raise UserError(f"trainer.accelerator is {accelerator}, but PyTorch sees no CUDA device; use auto or cpu")
+    if config.seed_everything is True or config.seed_everything is False:
+        raise UserError("seed_everything is a whole number, so that a run can be repeated")

@@ -1,0 +1,112 @@
+"""Turns jsonargparse's messages into one sentence that names the key and what is accepted. Torch-free."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from argparse import ArgumentParser
+from typing import Any, Literal, get_args, get_origin
+
+from jsonargparse.typing import get_registered_type
+
+
+def config_sentence(message: str, parser: ArgumentParser | None) -> str:
+    """One sentence for a parse error.
+
+    Args:
+        message: What jsonargparse said, over one or more lines.
+        parser: The parser that refused, for the keys that it knows; None where there is none.
+    """
+    keys = known_keys(parser) if parser is not None else {}
+    if match := re.match(r"unrecognized arguments: (?:--)?([^\s=]+)", message):
+        return unknown_key(match[1], keys)
+    if match := re.search(r"Key '([^']+)' is not expected", message):
+        return unknown_key(match[1], keys)
+    if match := re.search(r"the following arguments are required: (.+)|Key \"(.+?)\" is required", message):
+        return f"{(match[1] or match[2]).strip()} is required; set it in the config or as --{match[1] or match[2]}"
+    key_match = re.search(r'[Pp]arser key "([^"]+)"', message)
+    key = key_match[1] if key_match else None
+    if key and (match := re.search(r"Option '([^']+)' is not accepted", message)):
+        return f"{key}: {_foreign(match[1], message, keys.get(key))}"
+    if key and key in keys:
+        return f"{key}: {_refused(message, keys[key])}"
+    return _flat(message)
+
+
+def known_keys(parser: ArgumentParser) -> dict[str, Any]:
+    """Every dotted key of the config with its type."""
+    return {a.dest: getattr(a, "_typehint", a.type) for a in parser._actions if a.dest not in ("help", "config")}
+
+
+def unknown_key(key: str, keys: dict[str, Any]) -> str:
+    """A sentence for a key that does not exist, with those that look like it."""
+    close = difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
+    parent = key.rpartition(".")[0]
+    siblings = [k for k in keys if k.rpartition(".")[0] == parent]
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    elif siblings:
+        hint = f"the keys there are {', '.join(siblings[:12])}"
+    else:
+        hint = "see redsm5 fit --help for those that exist"
+    return f"there is no key {key}; {hint}"
+
+
+def variants(base: Any) -> list[str]:
+    """Class names that a key with variants accepts."""
+    kinds = [t for t in (get_args(base) or (base,)) if isinstance(t, type)]
+    names: list[str] = []
+    for kind in kinds:
+        names += [c.__name__ for c in kind.__subclasses__() if c.__module__.startswith("redsm5.")]
+    return names
+
+
+def _foreign(option: str, message: str, base: Any) -> str:
+    chosen = re.search(r"class_path '(?:[\w.]*\.)?(\w+)'", message)
+    name = chosen[1] if chosen else "this variant"
+    for kind in variants_of(base):
+        if kind.__name__ == name:
+            fields = list(getattr(kind, "__dataclass_fields__", {}))
+            return f"{name} has no option {option}; its options are {', '.join(fields) if fields else 'none'}"
+    return f"there is no option {option} in {name}"
+
+
+def variants_of(base: Any) -> list[type]:
+    """The variant classes of a base."""
+    kinds = [t for t in (get_args(base) or (base,)) if isinstance(t, type)]
+    return [c for kind in kinds for c in kind.__subclasses__()]
+
+
+def _refused(message: str, typehint: Any) -> str:
+    given = re.search(r"(?:Got value|Given value): (.+)", message)
+    value = f"{given[1].strip()} is not accepted" if given else _flat(message.split("\n", 1)[-1])
+    names = variants(typehint)
+    if names and not given:
+        refused = re.search(r"import path string: (\S+)|Expected a path but (\S+)", message)
+        if refused:
+            return f"{refused[1] or refused[2]} is not accepted; the variants are {', '.join(names)}"
+    return f"{value}; it takes {accepted(typehint)}" if given else value
+
+
+def accepted(typehint: Any) -> str:
+    """What a type accepts, in words."""
+    names = variants(typehint) if not isinstance(typehint, type) or not get_registered_type(typehint) else []
+    origin = get_origin(typehint)
+    if origin is Literal:
+        return " or ".join(str(v) for v in get_args(typehint))
+    if names:
+        return f"one of {', '.join(names)}"
+    args = [a for a in get_args(typehint) if a is not Ellipsis]
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    if typehint in words:
+        return words[typehint]
+    if origin is tuple:
+        return f"a list of {len(args)} values: {', '.join(accepted(a) for a in args)}"
+    if args:
+        return " or ".join(accepted(a) for a in args)
+    return getattr(typehint, "__name__", str(typehint))
+
+
+def _flat(message: str) -> str:
+    lines = [line.strip(" -\t") for line in message.splitlines()]
+    return ": ".join(line.rstrip(":") for line in lines if line)

@@ -1,0 +1,53 @@
+"""Random batches for the tests of the evidence head."""
+
+import numpy as np
+import torch
+
+from redsm5.datamodules.batch import Batch
+
+
+def make_batch(context, window_example, n_outputs, *, spans=(), hard_negatives=(), evidence_mask=None, offsets=None):
+    """A batch whose tokens do not matter; by default token i of any window covers characters 4i to 4i + 3."""
+    context = torch.as_tensor(np.asarray(context)).bool()
+    windows, length = context.shape
+    example = torch.as_tensor(np.asarray(window_example)).long()
+    n_examples = int(example.max()) + 1
+    if offsets is None:
+        offsets = torch.stack([torch.arange(length) * 4, torch.arange(length) * 4 + 3], dim=-1).expand(windows, -1, -1)
+    offsets = torch.as_tensor(np.asarray(offsets)).int() * context.unsqueeze(-1)
+    if evidence_mask is None:
+        evidence_mask = torch.ones(windows, n_outputs)
+    return Batch(
+        input_ids=torch.zeros(windows, length, dtype=torch.long),
+        attention_mask=torch.ones(windows, length, dtype=torch.long),
+        token_type_ids=None,
+        context_mask=context,
+        offsets=offsets,
+        window_example=example,
+        labels=torch.zeros(n_examples, n_outputs),
+        evidence_mask=torch.as_tensor(np.asarray(evidence_mask)).bool(),
+        spans=torch.tensor(list(spans), dtype=torch.long).view(-1, 4),
+        hard_negatives=torch.tensor(list(hard_negatives), dtype=torch.long).view(-1, 4),
+        criterion=torch.full((n_examples,), -1),
+        post_index=torch.arange(n_examples),
+    )
+
+
+def random_batch(seed, *, windows=5, length=9, n_outputs=3, span_rate=0.4, mask_rate=0.2):
+    """Contexts of random extent, several spans per pair, hard negatives, masked pairs."""
+    rng = np.random.default_rng(seed)
+    context = np.zeros((windows, length), dtype=bool)
+    spans, hard = [], []
+    for w in range(windows):
+        low = int(rng.integers(1, 3))
+        high = int(rng.integers(low + 1, length + 1))
+        context[w, low:high] = True
+        for rows in (spans, hard):
+            for k in range(n_outputs):
+                for _ in range(int(rng.binomial(2, span_rate))):
+                    first = int(rng.integers(low, high))
+                    rows.append((w, k, first, int(rng.integers(first, high))))
+    example = np.sort(rng.integers(0, windows, windows))
+    example = np.unique(example, return_inverse=True)[1]
+    mask = rng.random((windows, n_outputs)) >= mask_rate
+    return make_batch(context, example, n_outputs, spans=spans, hard_negatives=hard, evidence_mask=mask)

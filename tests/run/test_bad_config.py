@@ -1,0 +1,110 @@
+import pytest
+import yaml
+
+from redsm5.cli import main
+
+BASE = {
+    "model": {"encoder": {"id": "no/such-encoder"}},
+    "data": {"path": "no/such/corpus"},
+}
+
+
+def merged(change):
+    config = yaml.safe_load(yaml.safe_dump(BASE))
+    for dotted, value in change.items():
+        node = config
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return config
+
+
+CASES = [
+    # misspelt keys
+    ({"model.poolin": "Mean"}, ["model.poolin", "model.pooling"]),
+    ({"dta": {"path": "x"}}, ["dta"]),
+    ({"trainer.max_epoch": 3}, ["trainer.max_epoch", "trainer.max_epochs"]),
+    ({"data.max_lenght": 3}, ["data.max_lenght", "data.max_length"]),
+    ({"early_stopping.patienc": 3}, ["early_stopping", "patienc"]),
+    # wrong types
+    ({"trainer.max_epochs": "many"}, ["trainer.max_epochs", "many", "whole number"]),
+    ({"data.max_length": 2.5}, ["data.max_length", "2.5", "whole number"]),
+    ({"model.lambda_span": "big"}, ["model.lambda_span", "big", "a number"]),
+    # closed choices and variants
+    ({"runtime.precision": "fp8"}, ["runtime.precision", "fp8", "none or bf16 or fp16"]),
+    ({"early_stopping.monitor": "val_f1"}, ["early_stopping.monitor", "val_f1", "val_f1_macro"]),
+    ({"data.group_by": "city"}, ["data.group_by", "city", "author or post"]),
+    ({"model.pooling": "Men"}, ["model.pooling", "Men", "CLS, Mean"]),
+    ({"model.optimizer": "Lamb"}, ["model.optimizer", "Lamb", "AdamW"]),
+    (
+        {"model.aggregation": {"class_path": "Max", "init_args": {"temperature": 2.0}}},
+        ["model.aggregation", "Max has no option temperature"],
+    ),
+    # impossible values
+    ({"early_stopping.patience": 0}, ["patience is 0", "at least 1"]),
+    ({"model.lambda_class": -1.0}, ["model.lambda_class is -1.0", "at least 0"]),
+    ({"runtime.threads": 0}, ["threads is 0", "at least 1"]),
+    ({"data.fold": 1}, ["fold"]),
+    ({"data.fold": 5, "data.folds": 5}, ["fold"]),
+    ({"data.fractions": [0.9, 0.2, 0.1]}, ["fractions"]),
+    ({"data.stride": 256, "data.max_length": 256}, ["stride"]),
+    (
+        {"model.optimizer": {"class_path": "AdamW", "init_args": {"lr": -1.0}}},
+        ["lr", "-1.0"],
+    ),
+    ({"model.criteria_head": {"class_path": "LinearHead", "init_args": {"dropout": 1.5}}}, ["dropout", "1.5"]),
+    ({"trainer.accelerator": "cuda"}, ["trainer.accelerator", "cuda", "cpu"]),
+    ({"runtime.precision": "fp16"}, ["runtime.precision", "fp16", "CUDA"]),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CASES, ids=[next(iter(c)) + str(i) for i, (c, _) in enumerate(CASES)])
+def test_bad_config_is_one_sentence_that_names_the_key(change, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(merged(change)))
+    assert main(["fit", "--config", str(path), f"--run_dir={tmp_path / 'run'}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("redsm5: error: ")
+    assert err.count("\n") == 1, err
+    assert "usage" not in err
+    for words in said:
+        assert words in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--config", "missing.yaml"], "there is no config file missing.yaml"),
+        (["--model.bogus", "3"], "there is no key model.bogus"),
+        (["--data.path", "x"], "model.encoder.id"),
+        (["--model.encoder.id", "x"], "data.path"),
+    ],
+)
+def test_bad_arguments_are_one_sentence(args, said, capsys, tmp_path):
+    assert main(["fit", *args, f"--run_dir={tmp_path / 'run'}"]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1, err
+
+
+def test_broken_yaml_names_the_file(tmp_path, capsys):
+    path = tmp_path / "broken.yaml"
+    path.write_text("model: [unclosed\n")
+    assert main(["fit", "--config", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "broken.yaml" in err
+    assert err.count("\n") == 1, err
+
+
+def test_print_config_runs_unchanged(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", "configs/fit.yaml", "--data.path", "x", "--print_config"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "printed.yaml").write_text(printed)
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", str(tmp_path / "printed.yaml"), "--print_config"])
+    assert capsys.readouterr().out == printed

@@ -1,0 +1,167 @@
+import csv
+import json
+
+import pytest
+import yaml
+
+from redsm5.callbacks.metrics_file import MetricsFile
+from redsm5.cli import main
+from redsm5.datamodules.datamodule import ReDSM5DataModule
+from redsm5.report.writing import read_report
+
+
+def options(corpus, encoder, run_dir, *more):
+    return [
+        "fit",
+        f"--data.path={corpus}",
+        f"--model.encoder.id={encoder}",
+        f"--run_dir={run_dir}",
+        "--data.max_length=48",
+        "--data.stride=8",
+        "--data.workers=0",
+        "--model.optimizer=AdamW",
+        "--model.optimizer.lr=0.003",
+        "--model.optimizer.head_lr=0.01",
+        "--trainer.max_epochs=3",
+        "--trainer.accelerator=cpu",
+        "--runtime.threads=1",
+        *more,
+    ]
+
+
+def metric_rows(run_dir):
+    with (run_dir / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_corpus_dir, tiny_encoder, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "finished"
+    cache = tmp_path_factory.mktemp("cache")
+    assert main(options(tiny_corpus_dir, tiny_encoder, run_dir, f"--data.cache_dir={cache}")) == 0
+    return run_dir
+
+
+def test_fit_leaves_everything_that_the_readme_lists(finished):
+    left = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    assert left == {
+        "config.yaml",
+        "split.json",
+        "metrics.csv",
+        "training.json",
+        "thresholds.json",
+        "report.json",
+        "predictions-val.jsonl",
+        "evidence-val.html",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    }
+    report = read_report(finished / "report.json")
+    assert set(report.evaluations) == {"val"}
+    assert report.training is not None
+    assert report.training.epochs == 3
+
+
+def test_fit_best_epoch_is_the_one_that_is_evaluated(finished):
+    rows = metric_rows(finished)
+    report = read_report(finished / "report.json")
+    values = [float(row["val_f1_macro"]) for row in rows]
+    best = values.index(max(values))
+    assert report.training is not None
+    assert report.training.best_epoch == best
+    assert report.evaluations["val"].at_half.f1_macro == pytest.approx(values[best], abs=1e-5)
+    assert report.evaluations["val"].evidence_given_gold.hit_at_1 == pytest.approx(
+        float(rows[best]["val_hit_at_1"]), abs=1e-5
+    )
+
+
+def test_validate_and_test_give_the_same_numbers_again(finished):
+    before = read_report(finished / "report.json").evaluations["val"]
+    lines = (finished / "predictions-val.jsonl").read_text()
+    assert main(["validate", str(finished)]) == 0
+    assert read_report(finished / "report.json").evaluations["val"] == before
+    assert (finished / "predictions-val.jsonl").read_text() == lines
+    assert main(["test", str(finished)]) == 0
+    first = read_report(finished / "report.json").evaluations
+    assert main(["test", "--config", str(finished / "config.yaml")]) == 0
+    assert read_report(finished / "report.json").evaluations == first
+    assert set(first) == {"val", "test"}
+
+
+def test_fit_same_seed_gives_the_same_metrics_to_the_bit(finished, tmp_path):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["run_dir"] = str(tmp_path / "again")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "--config", str(tmp_path / "config.yaml")]) == 0
+    assert metric_rows(tmp_path / "again") == metric_rows(finished)
+    assert (tmp_path / "again" / "predictions-val.jsonl").read_text() == (
+        finished / "predictions-val.jsonl"
+    ).read_text()
+    assert main(["fit", "--config", str(tmp_path / "config.yaml")]) == 2  # finished: never overwritten by accident
+
+
+def test_fit_interrupted_goes_on_by_the_same_command(finished, tiny_corpus_dir, tiny_encoder, tmp_path, monkeypatch):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    command = options(
+        tiny_corpus_dir, tiny_encoder, tmp_path / "run", f"--data.cache_dir={config['data']['cache_dir']}"
+    )
+    written = MetricsFile.on_train_epoch_start
+
+    def interrupt_in_the_third_epoch(self, trainer, pl_module):
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+        written(self, trainer, pl_module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsFile, "on_train_epoch_start", interrupt_in_the_third_epoch)
+        assert main(command) == 130
+    assert not (tmp_path / "run" / "report.json").exists()
+    assert main(command) == 0
+    assert metric_rows(tmp_path / "run") == metric_rows(finished)
+    report, whole = read_report(tmp_path / "run" / "report.json"), read_report(finished / "report.json")
+    assert report.evaluations == whole.evaluations
+
+
+def test_fit_never_touches_the_test_part(tiny_corpus_dir, tiny_encoder, tmp_path, monkeypatch):
+    def refuse(self):
+        raise AssertionError("the test part was read")
+
+    monkeypatch.setattr(ReDSM5DataModule, "test_dataloader", refuse)
+    command = options(tiny_corpus_dir, tiny_encoder, tmp_path / "run", "--trainer.max_epochs=1")
+    assert main([*command, f"--data.cache_dir={tmp_path / 'cache'}"]) == 0
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    predicted = {
+        json.loads(x)["post_id"] for x in (tmp_path / "run" / "predictions-val.jsonl").read_text().splitlines()
+    }
+    flat = json.dumps(split)
+    assert predicted
+    assert all(post_id in flat for post_id in predicted)
+
+
+def test_fit_binary_pairs_trains_and_evaluates(tiny_corpus_dir, tiny_encoder, tmp_path):
+    command = options(
+        tiny_corpus_dir, tiny_encoder, tmp_path / "run", "--data.format=BinaryPairs", "--trainer.max_epochs=1",
+        "--data.max_length=96", f"--data.cache_dir={tmp_path / 'cache'}",
+    )  # fmt: skip
+    assert main(command) == 0
+    assert read_report(tmp_path / "run" / "report.json").evaluations["val"].posts > 0
+
+
+def test_predict_writes_a_line_per_post_and_criterion(finished, tmp_path, capsys):
+    text = "I cannot sleep at all. The weather is fine."
+    assert main(["predict", str(finished), "--text", text]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    codes = list(json.loads((finished / "thresholds.json").read_text()))
+    assert [line["criterion"] for line in lines] == codes
+    for line in lines:
+        assert 0 <= line["probability"] <= 1
+        assert line["decision"] == (line["probability"] >= line["threshold"])
+        assert all(0 <= s["start"] < s["end"] <= len(text) for s in line["spans"])
+
+
+def test_no_file_but_the_page_holds_post_text(finished, tiny_corpus_dir):
+    posts = (tiny_corpus_dir / "redsm5_posts.csv").read_text()
+    sample = next(csv.DictReader(posts.splitlines()))["text"][:30]
+    for path in finished.rglob("*"):
+        if path.is_file() and path.suffix != ".html":
+            assert sample.encode() not in path.read_bytes(), path
