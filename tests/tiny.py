@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ HARD_NEGATIVE = "My brother says his old car looks tired of the road."
 
 @dataclass(frozen=True)
 class TinyPost:
-    """A post as sentences; ``evidence`` and ``hard`` hold the criterion a sentence is evidence or a hard negative of."""
+    """A post as sentences, with the criterion that each is evidence or a hard negative of."""
 
     id: str
     sentences: tuple[str, ...]
@@ -111,17 +112,22 @@ def write_tiny_corpus(folder: Path, *, posts: int = 60, authors: int = 30, seed:
     return folder
 
 
+def tiny_vocabulary() -> dict[str, int]:
+    """WordPieces of the tiny posts: their words, and characters for all others. Training would not be repeatable."""
+    texts = [*FILLERS, *EVIDENCE, HARD_NEGATIVE, *KEYWORDS.values(), *(code.replace("_", " ") for code in KEYWORDS)]
+    words = sorted({word for text in texts for word in re.findall(r"[a-z]+", text.lower())})
+    characters = sorted(set("abcdefghijklmnopqrstuvwxyz0123456789.,;:!?'\"()-/"))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]
+    return {piece: i for i, piece in enumerate(dict.fromkeys([*pieces, *words]))}
+
+
 def write_tiny_encoder(folder: Path, *, hidden: int = 32, layers: int = 2, max_positions: int = 512) -> Path:
     """Write a BERT of random weights with a trained WordPiece tokenizer as a local encoder folder; returns it."""
     import torch
-    from tokenizers.implementations import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel, BertTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
-    trained = BertWordPieceTokenizer(lowercase=True)
-    texts = [*(p.text for p in tiny_posts(posts=40)), " ".join(f"{k} {v}" for k, v in KEYWORDS.items()).lower()]
-    trained.train_from_iterator(texts, vocab_size=400, min_frequency=1, show_progress=False)
-    vocab = trained.get_vocab()
+    vocab = tiny_vocabulary()
     BertTokenizer(vocab=vocab, do_lower_case=True, model_max_length=max_positions).save_pretrained(str(folder))
     config = BertConfig(
         vocab_size=len(vocab),

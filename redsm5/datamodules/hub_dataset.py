@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def open_dataset(
         name = f"{dataset}@{commit}"
         if posts is None and annotations is None:
             folder = download_files(dataset, commit)
-            files = [entry for entry in folder.rglob("*") if entry.is_file()]
+            files = [entry for entry in folder.rglob("*") if entry.is_file()] if folder is not None else []
             try:
                 posts_file, annotations_file, criteria = find_files(files, name)
             except UserError:
@@ -79,16 +80,25 @@ def resolve_commit(dataset: str, revision: str | None) -> str:
     return str(HfApi().dataset_info(dataset, revision=revision).sha)
 
 
-def download_files(dataset: str, commit: str) -> Path:
+def download_files(dataset: str, commit: str) -> Path | None:
     """The folder with the files that are named like a corpus; the cache serves what it has.
 
     Args:
         dataset: ``owner/name``.
         commit: The commit.
+
+    Returns:
+        None where neither the hub nor the cache has them, but the cache of ``datasets`` may.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    return Path(snapshot_download(dataset, repo_type="dataset", revision=commit, allow_patterns=_PATTERNS))
+    try:
+        return Path(snapshot_download(dataset, repo_type="dataset", revision=commit, allow_patterns=_PATTERNS))
+    except LocalEntryNotFoundError:
+        if find_spec("datasets") is None:
+            raise
+        return None
 
 
 def _through_datasets(dataset: str, commit: str, posts: str | None, annotations: str | None) -> Source:

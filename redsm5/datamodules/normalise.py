@@ -102,7 +102,8 @@ def _form(piece: str, kind: str | None) -> str:
             return '"' if piece == "''" else _QUOTES.get(piece, piece)
         case _:
             folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", piece).casefold())
-            return "".join(_QUOTES.get(character, character) for character in folded)
+            # A spacing accent folds to a blank and an accent: blanks stand for whitespace alone.
+            return "".join(_QUOTES.get(character, character) for character in folded if character != " ")
 
 
 def _cluster_end(text: str, start: int) -> int:

@@ -15,8 +15,8 @@ def stratify(labels: IntArray, sizes: IntArray, fractions: Sequence[float], seed
 
     Sechidis, Tsoumakas, Vlahavas: On the stratification of multi-label data (ECML PKDD 2011), algorithm 1, with groups
     in place of single examples: the label with the fewest unassigned posts is dealt out first, each group to the part
-    that still wants that label most. Two rules are added, since a group cannot be halved: while a part lacks the label
-    and only as many groups with it are left as parts lack it, one of those parts gets the group; likewise for parts that
+    that still wants that label most. Two rules are added, since a group cannot be halved: while parts lack the label
+    and no more groups with it are left than there are such parts, one of them gets the group; likewise for parts that
     are still empty. So the rarest label is in every part whenever as many groups have it as there are parts.
 
     Args:

@@ -23,6 +23,16 @@ def wrap(model: PreTrainedModel, *, gradient_checkpointing: bool = False) -> Enc
         gradient_checkpointing: Recompute activations of each layer in the backward pass.
     """
     if gradient_checkpointing:
-        enable: Any = model.gradient_checkpointing_enable
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        _checkpoint(model)
     return _WRAPPERS.get(model.config.model_type, EncoderModel)(model).train()
+
+
+def _checkpoint(model: Any) -> None:
+    model.config.use_cache = False  # of decoders; left on it only brings a warning
+    arguments = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=arguments)
+    else:  # its name in the older releases of transformers 5
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=arguments)
+    # Only re-entrant checkpointing needs inputs with gradients; here they would send gradients through frozen layers.
+    model.disable_input_require_grads()

@@ -61,6 +61,10 @@ class BigBirdEncoder(EncoderModel):
             # global generator, would only disturb a seeded run.
             with torch.device("meta"):
                 cast(Any, self.model).set_attention_type(kind)
+            if kind == "block_sparse" and input_ids.device.type == "cpu":
+                # Its blocks come out in two precisions under CPU autocast, and transformers cannot join them.
+                with torch.autocast("cpu", enabled=False):
+                    return super()._states(input_ids, attention_mask, token_type_ids, global_mask)
         return super()._states(input_ids, attention_mask, token_type_ids, global_mask)
 
 

@@ -19,7 +19,7 @@ from transformers.utils import logging
 from redsm5 import hub
 from redsm5.catalog import CATALOG, EncoderFacts, facts_of_config, read_config
 from redsm5.errors import UserError
-from redsm5.families import family
+from redsm5.families import FAMILIES, family
 from redsm5.modules.encoder import Encoder
 
 _UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError)
@@ -186,7 +186,8 @@ def _set_dropout(config: PreTrainedConfig, encoder: Encoder) -> None:
     ):
         if value is None:
             continue
-        if not all(hasattr(config, field) for field in fields):
+        # Of an unknown family: a field of the class, not a left-over in the file that nothing reads.
+        if config.model_type not in FAMILIES and not all(hasattr(type(config), field) for field in fields):
             raise UserError(f"{name} cannot be set for {encoder.id}: {config.model_type} names its dropouts otherwise")
         for field in fields:
             setattr(config, field, value)

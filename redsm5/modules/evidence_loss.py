@@ -14,10 +14,14 @@ class EvidenceLoss:
     """Weight of the windows without evidence, which should choose the null option"""
     hard_negative_weight: float = 0.5
     """Weight of the unlikelihood of sentences that an expert ruled out"""
+    inside_weight: float = 15.0
+    """Weight of the loss per token of being inside evidence, where the head has inside logits"""
+    inside_pos_weight: float = 3.0
+    """Weight of a token inside evidence against one outside"""
 
     def __post_init__(self) -> None:
         """Refuse impossible weights."""
-        for name in ("null_weight", "hard_negative_weight"):
+        for name in ("null_weight", "hard_negative_weight", "inside_weight", "inside_pos_weight"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")

@@ -126,6 +126,7 @@ class MultiTaskModule(pl.LightningModule):
             "loss_positives": evidence.positives,
             "loss_nulls": evidence.nulls,
             "loss_hard_negatives": evidence.hard_negatives,
+            "loss_inside": evidence.inside,
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

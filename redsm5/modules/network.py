@@ -62,7 +62,7 @@ class Network(nn.Module):
         windows, length = batch.input_ids.shape
         step = windows if torch.is_grad_enabled() else max(1, TOKENS_PER_FORWARD // length)
         types = batch.token_type_ids
-        # What stands before the post (the first special token, the criterion of a pair) sees the whole window in Longformer.
+        # In Longformer what stands before the post (the first special token, a criterion) attends to the whole window.
         leading = (batch.context_mask.cumsum(dim=1) == 0) & batch.attention_mask.bool()
         parts = [
             self.encoder(

@@ -11,15 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class EvidenceOutput:
-    """Start and end logits per token; position 0 is the null option.
+    """Start, end and inside logits per token; position 0 is the null option.
 
     Attributes:
         start: fp32 [W, L, K]. Positions that are neither context nor 0 hold a large negative number.
         end: fp32 [W, L, K], likewise.
+        inside: fp32 [W, L, K], log-odds of a token to lie in evidence; None where the head has no such logits.
     """
 
     start: Tensor
     end: Tensor
+    inside: Tensor | None = None
 
 
 @dataclass
@@ -31,6 +33,7 @@ class EvidenceLosses:
         positives: Scalar; mean over the examples that have a (window, output) pair with evidence.
         nulls: Scalar; mean over the examples that have a pair without evidence, unweighted.
         hard_negatives: Scalar; mean over the examples that have a hard negative, unweighted.
+        inside: Scalar; mean over examples of the loss per token, unweighted; zero where the head has no inside logits.
         examples: [E]; each example's own weighted sum, zero for parts that it lacks.
     """
 
@@ -38,6 +41,7 @@ class EvidenceLosses:
     positives: Tensor
     nulls: Tensor
     hard_negatives: Tensor
+    inside: Tensor
     examples: Tensor
 
 

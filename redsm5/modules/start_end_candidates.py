@@ -10,18 +10,21 @@ from redsm5.modules.decoding import Candidates, SpanDecoding
 from redsm5.modules.output import EvidenceOutput
 
 
-def best_spans(output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> Candidates:
+def best_spans(
+    output: EvidenceOutput, batch: Batch, decoding: SpanDecoding, *, inside_scale: float = 0.0
+) -> Candidates:
     """The best ``top_k`` starts times the best ``top_k`` ends of every window and output.
 
     Kept are pairs whose end is not before the start and whose characters number at most ``max_characters``. Where no
     pair of a window and output passes, its best single token stands in (whatever its length), so that ranking metrics
     always have a span. The score is the margin over null, ``start[i] + end[j] - start[0] - end[0]`` (Devlin et al.
-    2019, section 4.3).
+    2019, section 4.3), plus ``inside_scale`` times the mean inside logit of the tokens i to j.
 
     Args:
         output: Start and end logits fp32 [W, L, K].
         batch: The batch.
         decoding: Limits.
+        inside_scale: Weight of the inside logits, where the output has them.
     """
     margin_start = (output.start - output.start[:, :1]).transpose(1, 2)
     margin_end = (output.end - output.end[:, :1]).transpose(1, 2)
@@ -35,13 +38,18 @@ def best_spans(output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> 
     begin, stop = from_char[windows, first], to_char[windows, last]
 
     score = starts.unsqueeze(3) + ends.unsqueeze(2)
+    if output.inside is not None:
+        score = score + inside_scale * mean_between(output.inside.transpose(1, 2), first, last)
     fits = stop.unsqueeze(2) - begin.unsqueeze(3) <= decoding.max_characters
     allowed = (last.unsqueeze(2) >= first.unsqueeze(3)) & fits & score.isfinite()
     window, k, i, j = allowed.nonzero(as_tuple=True)
     parts = [(window, k, begin[window, k, i], stop[window, k, j], score[window, k, i, j])]
 
     window, k = (~allowed.flatten(2).any(dim=2) & usable.any(dim=2)).nonzero(as_tuple=True)
-    single, token = (margin_start + margin_end).masked_fill(~usable, -torch.inf)[window, k].max(dim=1)
+    alone = margin_start + margin_end
+    if output.inside is not None:
+        alone = alone + inside_scale * output.inside.transpose(1, 2)
+    single, token = alone.masked_fill(~usable, -torch.inf)[window, k].max(dim=1)
     parts.append((window, k, from_char[window, token], to_char[window, token], single))
 
     window, k, begin, stop, score = (torch.cat(columns) for columns in zip(*parts, strict=True))
@@ -52,6 +60,23 @@ def best_spans(output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> 
         end=stop.cpu().numpy(),
         score=score.double().cpu().numpy(),
     )
+
+
+def mean_between(values: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Mean of ``values[w, k, i..j]`` for every pair of a first and a last position; meaningless where j < i.
+
+    Args:
+        values: [W, K, L].
+        first: int64 [W, K, I], positions i.
+        last: int64 [W, K, J], positions j, inclusive.
+
+    Returns:
+        [W, K, I, J].
+    """
+    sums = torch.nn.functional.pad(values.double().cumsum(dim=-1), (1, 0))
+    total = sums.gather(-1, last + 1).unsqueeze(2) - sums.gather(-1, first).unsqueeze(3)
+    count = (last.unsqueeze(2) - first.unsqueeze(3) + 1).clamp(min=1)
+    return (total / count).to(values.dtype)
 
 
 def _top(margins: Tensor, usable: Tensor, top_k: int) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from redsm5.datamodules.batch import Batch
 from redsm5.modules.evidence_loss import EvidenceLoss
@@ -13,13 +14,13 @@ from redsm5.modules.output import EvidenceLosses, EvidenceOutput
 
 
 def start_end_loss(output: EvidenceOutput, batch: Batch, settings: EvidenceLoss) -> EvidenceLosses:
-    """Soft-target cross-entropy with a null option, and unlikelihood of hard negatives.
+    """Soft-target cross-entropy with a null option, unlikelihood of hard negatives, and a loss per token.
 
-    Every term is the mean of its start and its end part, so that it keeps the scale of one softmax. Each kind of term
-    is averaged within an example, then over the examples that have the kind.
+    A start/end term is the mean of its start and its end part, so that it keeps the scale of one softmax. Each kind
+    of term is averaged within an example, then over the examples that have the kind.
 
     Args:
-        output: Start and end logits fp32 [W, L, K], position 0 being null.
+        output: Start, end and (where the head has them) inside logits fp32 [W, L, K], position 0 being null.
         batch: The batch.
         settings: Weights of the parts.
     """
@@ -38,18 +39,49 @@ def start_end_loss(output: EvidenceOutput, batch: Batch, settings: EvidenceLoss)
     nulls = averaged(pair_losses, known & ~has_evidence, pair_example, batch.size)
     hard = averaged(row_losses, known[rows[:, 0], rows[:, 1]], batch.window_example[rows[:, 0]], batch.size)
 
+    inside = inside_part(output.inside, batch, settings.inside_pos_weight)
+
     return EvidenceLosses(
-        total=weighted(positives.mean, nulls.mean, hard.mean, settings),
+        total=weighted(positives.mean, nulls.mean, hard.mean, inside.mean, settings),
         positives=positives.mean,
         nulls=nulls.mean,
         hard_negatives=hard.mean,
-        examples=weighted(positives.examples, nulls.examples, hard.examples, settings),
+        inside=inside.mean,
+        examples=weighted(positives.examples, nulls.examples, hard.examples, inside.examples, settings),
     )
 
 
-def weighted(positives: Tensor, nulls: Tensor, hard_negatives: Tensor, settings: EvidenceLoss) -> Tensor:
+def weighted(
+    positives: Tensor, nulls: Tensor, hard_negatives: Tensor, inside: Tensor, settings: EvidenceLoss
+) -> Tensor:
     """The sum of the parts with their weights."""
-    return positives + settings.null_weight * nulls + settings.hard_negative_weight * hard_negatives
+    bounds = positives + settings.null_weight * nulls + settings.hard_negative_weight * hard_negatives
+    return bounds + settings.inside_weight * inside
+
+
+def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
+    """Binary cross-entropy of every context token and output of a known pair: inside evidence, or not.
+
+    Args:
+        logits: fp32 [W, L, K], or None.
+        batch: The batch.
+        pos_weight: Weight of a token inside evidence.
+    """
+    if logits is None:
+        zeros = batch.labels.new_zeros(batch.size)
+        return Part(zeros, zeros.sum())
+    window, output, first, last = batch.spans.unbind(dim=1)
+    # +1 where a span begins, -1 behind its end: the running sum is above 0 inside spans, however they overlap.
+    edges = logits.new_zeros(logits.shape[0], logits.shape[1] + 1, logits.shape[2])
+    ones = torch.ones_like(first, dtype=edges.dtype)
+    edges.index_put_((window, first, output), ones, accumulate=True)
+    edges.index_put_((window, last + 1, output), -ones, accumulate=True)
+    target = (edges.cumsum(dim=1)[:, :-1] > 0).to(logits.dtype)
+    weight = logits.new_tensor(pos_weight)
+    losses = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="none")
+    known = batch.context_mask.unsqueeze(-1) & batch.evidence_mask.unsqueeze(1)
+    example = batch.window_example.view(-1, 1, 1).expand_as(known)
+    return averaged(losses, known, example, batch.size)
 
 
 def cross_entropy(logits: Tensor, spans: Tensor, column: int, has_evidence: Tensor) -> Tensor:

@@ -38,7 +38,9 @@ def tiny_config(family: str, *, context: int = 64):
     return config
 
 
-def save_tiny(family: str, folder: Path, *, pickle: bool = False, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+def save_tiny(
+    family: str, folder: Path, *, pickle: bool = False, dtype: torch.dtype = torch.float32
+) -> torch.nn.Module:
     """A folder with config and weights of a tiny encoder; returns the transformers model that was saved."""
     torch.manual_seed(0)
     model = AutoModel.from_config(tiny_config(family)).to(dtype).eval()

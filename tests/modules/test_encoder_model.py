@@ -41,15 +41,38 @@ def test_encoder_is_not_changed_by_padding(family, length, padded):
     encoder = make(family).eval()
     ids, mask = random_batch(2, length)
     if family == "big_bird" and padded > encoder.longest_full:
-        padded = encoder.longest_full  # beyond it, attention is block-sparse, and its blocks depend on the padded length
+        padded = (
+            encoder.longest_full
+        )  # beyond it, attention is block-sparse, and its blocks depend on the padded length
     more = padded - length
     padding = encoder.config.pad_token_id
     with torch.no_grad():
         plain = encoder(ids, mask)
-        wide = encoder(
-            torch.nn.functional.pad(ids, (0, more), value=padding), torch.nn.functional.pad(mask, (0, more))
-        )
+        wide = encoder(torch.nn.functional.pad(ids, (0, more), value=padding), torch.nn.functional.pad(mask, (0, more)))
     assert torch.allclose(plain, wide[:, :length], atol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("length", [9, 40])
+def test_encoder_runs_in_bfloat16_with_padding_and_gradients(family, length):
+    encoder = make(family, gradient_checkpointing=True).eval()
+    ids, mask = random_batch(2, length)
+    mask[1, 5:] = 0
+    ids[1, 5:] = encoder.config.pad_token_id
+    with torch.no_grad():
+        exact = encoder(ids, mask)
+    encoder.train()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = encoder(ids, mask)
+    states.float().square().sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)
+    kept = mask.bool()
+    if family == "big_bird" and length > encoder.longest_full:
+        kept[1] = False  # block-sparse attention of a trained batch draws other blocks than that of an evaluated one
+    assert torch.allclose(states.float()[kept], exact[kept], atol=0.1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -89,17 +112,30 @@ def test_gradient_checkpointing_leaves_gradients_as_they_are(family):
     plain = make(family)
     checkpointed = wrap(copy.deepcopy(plain.model), gradient_checkpointing=True)
     ids, mask = random_batch(2, 40)  # for BigBird in the range of block-sparse attention
-    calls: list[int] = []
-    checkpointed.layers[0].register_forward_hook(lambda *_: calls.append(1))
-    gradients = []
+    counts, gradients = [], []
     for encoder in (plain, checkpointed):
+        calls: list[int] = []
+        linear = next(module for module in encoder.layers[0].modules() if isinstance(module, torch.nn.Linear))
+        linear.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
         torch.manual_seed(3)  # the same dropout masks in both
         encoder(ids, mask).square().sum().backward()
+        counts.append(len(calls))
         gradients.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
-    assert len(calls) == 2  # computed again in the backward pass
+    assert counts[1] == 2 * counts[0]  # computed again in the backward pass
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
         assert torch.allclose(gradient, gradients[1][name], atol=1e-6), name
+
+
+def test_gradient_checkpointing_sends_no_gradient_through_frozen_layers():
+    encoder = make("bert", gradient_checkpointing=True)
+    encoder.embeddings.requires_grad_(False)
+    encoder.layers[0].requires_grad_(False)
+    inputs: list[torch.Tensor] = []
+    encoder.layers[1].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    encoder(*random_batch(1, 5)).sum().backward()
+    assert not inputs[0].requires_grad
+    assert all(p.grad is not None for p in encoder.layers[1].parameters())
 
 
 def test_longformer_attends_globally_from_the_first_and_the_marked_tokens():

@@ -14,7 +14,7 @@ from redsm5.modules.start_end import MASKED
 
 def output_of(batch, n_outputs, seed=0, scale=2.0):
     """Random masked logits that require a gradient."""
-    head = StartEnd(dropout=0.0).build(7, n_outputs)
+    head = StartEnd(dropout=0.0, inside=False).build(7, n_outputs)
     torch.manual_seed(seed)
     torch.nn.init.normal_(head.linear.weight, std=scale)
     states = torch.randn(*batch.context_mask.shape, 7).requires_grad_()
@@ -22,7 +22,7 @@ def output_of(batch, n_outputs, seed=0, scale=2.0):
 
 
 def loss_of(output, batch, **weights):
-    return StartEnd().build(1, 1).loss(output, batch, EvidenceLoss(**weights))
+    return StartEnd(inside=False).build(1, 1).loss(output, batch, EvidenceLoss(**weights))
 
 
 def reference(output, batch, null_weight, hard_negative_weight):

@@ -13,13 +13,13 @@ from redsm5.modules.output import EvidenceOutput
 def random_output(batch, n_outputs, seed):
     """The head's output on random states: masked outside context and null."""
     torch.manual_seed(seed)
-    head = StartEnd(dropout=0.0).build(7, n_outputs)
+    head = StartEnd(dropout=0.0, inside=False).build(7, n_outputs)
     torch.nn.init.normal_(head.linear.weight)
     return head(torch.randn(*batch.context_mask.shape, 7), batch)
 
 
 def rows_of(output, batch, decoding):
-    found = StartEnd().build(1, 1).candidates(output, batch, decoding)
+    found = StartEnd(inside=False).build(1, 1).candidates(output, batch, decoding)
     columns = (found.example, found.output, found.start, found.end, found.score)
     assert len({len(column) for column in columns}) == 1
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
@@ -134,7 +134,7 @@ def test_candidates_leave_no_graph():
     batch = random_batch(0)
     output = random_output(batch, 3, 0)
     assert output.start.requires_grad
-    found = StartEnd().build(1, 1).candidates(output, batch, SpanDecoding())
+    found = StartEnd(inside=False).build(1, 1).candidates(output, batch, SpanDecoding())
     assert found.score.dtype == np.float64
     assert found.start.dtype == found.end.dtype == found.example.dtype == found.output.dtype == np.int64
 
@@ -144,7 +144,9 @@ def test_candidates_of_a_large_batch_number_at_most_the_grid(n_outputs):
     context = np.ones((64, 512), dtype=bool)
     context[:, 0] = False
     batch = make_batch(context, np.arange(64), n_outputs)
-    found = StartEnd().build(1, 1).candidates(random_output(batch, n_outputs, 0), batch, SpanDecoding(top_k=20))
+    found = (
+        StartEnd(inside=False).build(1, 1).candidates(random_output(batch, n_outputs, 0), batch, SpanDecoding(top_k=20))
+    )
     per_pair = np.bincount(found.example * n_outputs + found.output)
     assert len(per_pair) == 64 * n_outputs
     assert per_pair.min() >= 1

@@ -115,7 +115,7 @@ def write(corpus: SynthCorpus, out_dir: str | Path) -> tuple[Path, Path]:
         others = sorted({entry.name for entry in folder.iterdir()} - {POSTS_FILE, ANNOTATIONS_FILE})
         if others:
             raise UserError(
-                f"The folder {folder} holds other files, such as {others[0]}: give an empty or a new folder to write to."
+                f"The folder {folder} holds other files, such as {others[0]}: give an empty or a new folder."
             )
         columns = tuple(SynthAnnotation.__dataclass_fields__)
         rows = ([getattr(row, column) for column in columns] for row in corpus.annotations)
@@ -123,7 +123,7 @@ def write(corpus: SynthCorpus, out_dir: str | Path) -> tuple[Path, Path]:
         return posts, _write_csv(folder / ANNOTATIONS_FILE, columns, rows)
     except OSError as error:
         raise UserError(
-            f"The synthetic corpus cannot be written to {folder} ({error.strerror}): give a folder that you may write to."
+            f"The synthetic corpus cannot be written to {folder} ({error.strerror}): give another folder."
         ) from error
 
 

@@ -35,6 +35,7 @@ RAREST_LEAST = 6
 _DEMO_SHARE = 0.15
 _DEMO_WITHOUT = 0.2
 _DEMO_MOST = 3
+_DEMO_SAME = 0.6
 _MEDIAN, _SIGMA = 186.0, 0.95
 _TAIL_FROM = 0.97
 _TINY_SHARE = 0.012
@@ -123,8 +124,10 @@ def _plan_demo(posts: int, draw: Draw) -> tuple[list[PostPlan], RowPlan]:
     chosen = draw.shuffled(plans)[: posts - round(_DEMO_WITHOUT * posts)]
     _assign_criteria(chosen, counts, _DEMO_MOST, draw)
     for plan in plans:
-        count = (3, 2, 2, 1)[len(plan.evidence)] + draw.chance(0.4)
-        codes = [_distractor_code(plan, [1] * len(CRITERIA), 0.3, draw) for _ in range(count)]
+        # Beside evidence often stands a distractor of the same criterion, or its words alone would give the sentence away.
+        same = [code for code in plan.evidence if draw.chance(_DEMO_SAME)]
+        others = draw.rounded((2.7, 1.5, 0.8, 0.0)[len(plan.evidence)])
+        codes = [*same, *(draw.pick(CRITERIA) for _ in range(others))]
         for code in codes:
             (plan.hard_negatives if draw.chance(0.5) else plan.distractors).append(code)
     rows = RowPlan(round(posts * 0.02), round(posts * 0.005), round(posts * 0.005))

@@ -41,12 +41,13 @@ class Person:
 class CriterionPhrases:
     """The phrases of one criterion.
 
-    ``cores`` are clauses in the notation of ``grammar``; ``negation`` and ``idiom`` are whole sentences that use the
-    criterion's words and are not evidence.
+    ``cores`` are clauses in the notation of ``grammar``, ``wells`` their opposites; ``negation`` and ``idiom`` are
+    whole sentences that use the criterion's words and are not evidence.
     """
 
     slots: Slots
     cores: tuple[str, ...]
+    wells: tuple[str, ...]
     negation: tuple[str, ...]
     idiom: tuple[str, ...]
 
@@ -55,8 +56,9 @@ class CriterionPhrases:
 class Phrases:
     """All phrases.
 
-    ``evidence_frames`` and ``distractor_frames`` are frames by the cue that they carry; ``filler`` are neutral
-    sentences by their place in a post; ``verbs`` are (first person, third person, past).
+    ``evidence_frames`` and ``distractor_frames`` are frames by the cue that they carry, ``swapped_frames`` those of
+    evidence that make a distractor when core and well are exchanged; ``filler`` are neutral sentences by their place in
+    a post; ``verbs`` are (first person, third person, past).
     """
 
     verbs: Mapping[str, tuple[str, str, str]]
@@ -64,6 +66,7 @@ class Phrases:
     slots: Slots
     evidence_frames: Mapping[str, tuple[str, ...]]
     distractor_frames: Mapping[str, tuple[str, ...]]
+    swapped_frames: Mapping[str, tuple[str, ...]]
     filler: Mapping[str, tuple[str, ...]]
     criteria: Mapping[str, CriterionPhrases]
 
@@ -99,7 +102,7 @@ def load_phrases() -> Phrases:
     criteria: dict[str, CriterionPhrases] = {}
     for code in CRITERIA:
         own = _read(code.lower())
-        lists = _lists({name: own[name] for name in ("cores", "negation", "idiom")})
+        lists = _lists({name: own[name] for name in ("cores", "wells", "negation", "idiom")})
         criteria[code] = CriterionPhrases(slots=slots | _lists(own["slots"]), **lists)
     return Phrases(
         verbs={name: (forms[0], forms[1], forms[2]) for name, forms in _lists(shared["verbs"]).items()},
@@ -107,6 +110,7 @@ def load_phrases() -> Phrases:
         slots=slots,
         evidence_frames=_lists(frames["evidence"]),
         distractor_frames=_lists(frames["distractor"]),
+        swapped_frames=_lists(frames["swapped"]),
         filler=_lists(filler),
         criteria=criteria,
     )

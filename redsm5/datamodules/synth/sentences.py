@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from redsm5.datamodules.synth.draw import Draw
 from redsm5.datamodules.synth.grammar import Form, contract, expand, inflect
@@ -15,19 +16,30 @@ DistractorKind = Literal["other", "past", "negation", "idiom", "hypothetical", "
 FillerKind = Literal["open", "plain", "close", "tiny", "special"]
 """Where neutral sentences stand; `special` are the sentences of SPECIAL_CASE rows."""
 
-_EVIDENCE_WEIGHTS = {"plain": 50, "other": 14, "past": 11, "negation": 13, "hypothetical": 5, "quote": 4, "advice": 3}
-_DISTRACTOR_WEIGHTS = {"other": 26, "past": 20, "negation": 22, "idiom": 14, "hypothetical": 7, "quote": 5, "advice": 6}
-_OWN_NEGATION = 0.55
-"""Share of negations in words of their own; the others deny a core of the criterion."""
-_FORMS: dict[str, tuple[Form, bool]] = {
-    "{F}": ("first", False),
-    "{P}": ("past", False),
-    "{Y}": ("second", False),
-    "{T}": ("third", True),
-    "{S}": ("third", False),
-    "{Q}": ("third_past", False),
+_EVIDENCE_WEIGHTS = {"plain": 18, "other": 14, "past": 13, "negation": 48, "hypothetical": 3, "quote": 2, "advice": 2}
+_DISTRACTOR_WEIGHTS: dict[DistractorKind, int] = {
+    "other": 17,
+    "past": 15,
+    "negation": 52,
+    "idiom": 7,
+    "hypothetical": 3,
+    "quote": 3,
+    "advice": 3,
 }
-"""What a frame asks for: the form of the core and whether the person is named in it."""
+_OWN_NEGATION = 0.5
+"""Share of negations in words of their own; the others deny a core of the criterion."""
+_SWAPPED = 0.8
+"""Share of sentences with two clauses, of which one holds, where the kind has such frames."""
+_FORMS: dict[str, tuple[Form, bool]] = {
+    "F": ("first", False),
+    "P": ("past", False),
+    "Y": ("second", False),
+    "T": ("third", True),
+    "S": ("third", False),
+    "Q": ("third_past", False),
+}
+"""What a mark of a frame asks for: the form of the clause and whether the person is named in it."""
+_MARK = re.compile(r"\{(w?)([FPYTSQ])\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +76,9 @@ class SentenceMaker:
     def evidence(self, code: str) -> Sentence:
         """A sentence in which the writer tells of the criterion as their own and present."""
         kind = self._draw.weighted(list(_EVIDENCE_WEIGHTS), list(_EVIDENCE_WEIGHTS.values()))
-        frame = self._draw.pick(self._phrases.evidence_frames[kind])
-        return Sentence(self._framed(frame, self._phrases.criteria[code]), code, True, kind)
+        swapped = self._phrases.swapped_frames.get(kind)
+        frames = swapped if swapped and self._draw.chance(_SWAPPED) else self._phrases.evidence_frames[kind]
+        return Sentence(self._framed(self._draw.pick(frames), self._phrases.criteria[code]), code, True, kind)
 
     def distractor(self, code: str, kind: DistractorKind | None = None) -> Sentence:
         """A sentence in the words of the criterion that is no evidence of it.
@@ -77,10 +90,15 @@ class SentenceMaker:
         Returns:
             The sentence.
         """
-        drawn = kind or self._draw.weighted(get_args(DistractorKind), list(_kind_weights()))
+        kinds, weights = list(_DISTRACTOR_WEIGHTS), list(_DISTRACTOR_WEIGHTS.values())
+        drawn: DistractorKind = self._draw.weighted(kinds, weights) if kind is None else kind
         own = self._phrases.criteria[code]
+        swapped = self._phrases.swapped_frames.get(drawn)
         if drawn == "idiom":
             text = self._finish(expand(self._draw.pick(own.idiom), own.slots, self._draw))
+        elif swapped and self._draw.chance(_SWAPPED):
+            frame = _MARK.sub(lambda mark: f"{{{'' if mark[1] else 'w'}{mark[2]}}}", self._draw.pick(swapped))
+            text = self._framed(frame, own)
         elif drawn == "negation" and self._draw.chance(_OWN_NEGATION):
             text = self._finish(expand(self._draw.pick(own.negation), own.slots, self._draw))
         else:
@@ -99,19 +117,16 @@ class SentenceMaker:
 
     def _framed(self, frame: str, own: CriterionPhrases) -> str:
         person = self._draw.pick(self._phrases.people)
-        core = self._draw.pick(own.cores)
-        text = frame.replace("{NP}", person.noun)
-        for mark, (form, named) in _FORMS.items():
-            if mark in text:
-                clause = inflect(core, form, self._phrases.verbs, person, named=named)
-                text = text.replace(mark, contract(clause) if self._draw.chance(0.85) else clause)
-        return self._finish(expand(text, own.slots, self._draw))
+
+        def clause(mark: re.Match[str]) -> str:
+            form, named = _FORMS[mark[2]]
+            core = self._draw.pick(own.wells if mark[1] else own.cores)
+            text = inflect(core, form, self._phrases.verbs, person, named=named)
+            return contract(text) if self._draw.chance(0.85) else text
+
+        return self._finish(expand(_MARK.sub(clause, frame.replace("{NP}", person.noun)), own.slots, self._draw))
 
     def _finish(self, text: str) -> str:
         """Capitalise and end a sentence."""
         end = "" if text[-1] in ".?!" else self._draw.weighted((".", "!", "..."), (94, 3, 3))
         return f"{text[0].upper()}{text[1:]}{end}"
-
-
-def _kind_weights() -> tuple[int, ...]:
-    return tuple(_DISTRACTOR_WEIGHTS[kind] for kind in get_args(DistractorKind))

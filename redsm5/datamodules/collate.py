@@ -1,0 +1,121 @@
+"""Examples to a ``Batch``: token ids are joined with their frame and padded to the longest window at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from redsm5.datamodules.batch import Batch
+from redsm5.datamodules.formats import Example
+from redsm5.datamodules.frames import Layout
+from redsm5.datamodules.windows import inside
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EncodedExample:
+    """An example as arrays, before it is padded.
+
+    Attributes:
+        example: Post and criterion.
+        windows: int64 [n, 2], first token and end of each window.
+        ids: int32 [t], tokens of the whole post.
+        offsets: int32 [t, 2], their character offsets.
+        labels: float32 [K].
+        unknown: bool [K], outputs whose evidence is not known.
+        evidence: int64 [s, 3], rows (output, first token, last token inclusive), tokens of the post.
+        hard_negatives: int64 [h, 3], likewise.
+    """
+
+    example: Example
+    windows: IntArray
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    labels: NDArray[np.float32]
+    unknown: NDArray[np.bool_]
+    evidence: IntArray
+    hard_negatives: IntArray
+
+
+def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
+    """Whole examples as one batch.
+
+    A (window, output) pair is masked in ``evidence_mask`` where evidence of the output is cut by the window, even if
+    the window holds another sentence of evidence whole: half a sentence is neither evidence nor its absence. ``spans``
+    and ``hard_negatives`` list what lies whole in a window whether or not the pair is masked.
+
+    Args:
+        examples: At least one.
+        layout: How windows are laid out.
+    """
+    n_windows = sum(len(example.windows) for example in examples)
+    frames = [layout.frame(example.example.criterion) for example in examples]
+    longest = max(
+        len(frame) + int((example.windows[:, 1] - example.windows[:, 0]).max())
+        for example, frame in zip(examples, frames, strict=True)
+    )
+    input_ids = np.full((n_windows, longest), layout.pad_id, dtype=np.int64)
+    types = np.zeros((n_windows, longest), dtype=np.int64)
+    attention = np.zeros((n_windows, longest), dtype=np.int64)
+    context = np.zeros((n_windows, longest), dtype=bool)
+    offsets = np.zeros((n_windows, longest, 2), dtype=np.int32)
+    evidence_mask = np.zeros((n_windows, layout.n_outputs), dtype=bool)
+    spans: list[IntArray] = []
+    hard_negatives: list[IntArray] = []
+
+    row = 0
+    for example, frame in zip(examples, frames, strict=True):
+        begin = len(frame.before)
+        whole, cut = inside(example.evidence[:, 1:], example.windows)
+        spans.append(_rows(example.evidence, whole, example.windows, row, begin))
+        denied, _ = inside(example.hard_negatives[:, 1:], example.windows)
+        hard_negatives.append(_rows(example.hard_negatives, denied, example.windows, row, begin))
+        for i, (first, end) in enumerate(example.windows.tolist()):
+            stop = begin + end - first
+            total = stop + len(frame.after)
+            input_ids[row, :total] = np.concatenate([frame.before, example.ids[first:end], frame.after])
+            types[row, :begin], types[row, begin:stop] = frame.before_types, frame.post_type
+            types[row, stop:total] = frame.after_types
+            attention[row, :total] = 1
+            context[row, begin:stop] = True
+            offsets[row, begin:stop] = example.offsets[first:end]
+            evidence_mask[row] = ~example.unknown
+            evidence_mask[row, example.evidence[cut[i], 0]] = False
+            row += 1
+
+    counts = [len(example.windows) for example in examples]
+    return Batch(
+        input_ids=torch.from_numpy(input_ids),
+        attention_mask=torch.from_numpy(attention),
+        token_type_ids=torch.from_numpy(types) if layout.typed else None,
+        context_mask=torch.from_numpy(context),
+        offsets=torch.from_numpy(offsets),
+        window_example=torch.from_numpy(np.repeat(np.arange(len(examples), dtype=np.int64), counts)),
+        labels=torch.from_numpy(np.stack([example.labels for example in examples])),
+        evidence_mask=torch.from_numpy(evidence_mask),
+        spans=torch.from_numpy(np.concatenate(spans)),
+        hard_negatives=torch.from_numpy(np.concatenate(hard_negatives)),
+        criterion=torch.tensor([example.example.criterion for example in examples], dtype=torch.int64),
+        post_index=torch.tensor([example.example.post for example in examples], dtype=torch.int64),
+    )
+
+
+def _rows(spans: IntArray, whole: NDArray[np.bool_], windows: IntArray, row: int, begin: int) -> IntArray:
+    """Rows (window, output, first, last) of the batch for the spans that lie whole in a window.
+
+    Args:
+        spans: [s, 3], rows (output, first, last) in tokens of the post.
+        whole: [n, s].
+        windows: [n, 2].
+        row: Row of the batch that holds the first of the windows.
+        begin: Column of the batch where the post's tokens begin.
+    """
+    window, span = np.nonzero(whole)
+    shift = begin - windows[window, 0]
+    columns = (row + window, spans[span, 0], spans[span, 1] + shift, spans[span, 2] + shift)
+    return np.stack(columns, axis=1).astype(np.int64)

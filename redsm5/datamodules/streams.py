@@ -1,0 +1,8 @@
+"""Streams of random numbers: what is drawn from (seed, epoch) for one purpose never depends on another."""
+
+BATCH_STREAM = 0
+"""Order of examples and batches."""
+PAIR_STREAM = 1
+"""Which criteria a post is paired with; the index of the post follows."""
+WINDOW_STREAM = 2
+"""Which windows a training step sees; the indices of post and criterion follow."""
