@@ -180,7 +180,7 @@ def _download(id: str, revision: str | None, allow: tuple[str, ...], sleep: Call
     import huggingface_hub
 
     cache = huggingface_hub.constants.HF_HUB_CACHE
-    if huggingface_hub.constants.is_offline_mode():
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise UserError(
             f"{id} is not in the hub's cache ({cache}) and HF_HUB_OFFLINE is set; "
             "unset it, point HF_HOME at a cache that has it, or give a local folder"

@@ -73,7 +73,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeH
     def make(*errors: Exception, files: tuple[str, ...] = ("config.json", "model.safetensors")) -> FakeHub:
         made = FakeHub(tmp_path / "cache", files, errors)
         monkeypatch.setattr(huggingface_hub, "snapshot_download", made)
-        monkeypatch.setattr(huggingface_hub.constants, "is_offline_mode", lambda: False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         return made
 
     return make
@@ -199,7 +199,7 @@ def test_resolve_lets_an_error_of_ours_pass(fake):
 
 def test_resolve_offline_says_so_and_names_the_cache(fake, monkeypatch):
     repository = fake(OfflineModeIsEnabled("offline"))
-    monkeypatch.setattr(huggingface_hub.constants, "is_offline_mode", lambda: True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"not in the hub's cache .* and HF_HUB_OFFLINE is set"):
         hub.resolve("owner/name", None, allow=hub.CONFIG, sleep=no_sleep)
     assert repository.online == []
@@ -208,7 +208,7 @@ def test_resolve_offline_says_so_and_names_the_cache(fake, monkeypatch):
 def test_resolve_offline_takes_the_cache(fake, monkeypatch):
     fake()
     folder = hub.resolve("owner/name", None, allow=hub.CONFIG)
-    monkeypatch.setattr(huggingface_hub.constants, "is_offline_mode", lambda: True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert hub.resolve("owner/name", None, allow=hub.CONFIG) == folder
 
 

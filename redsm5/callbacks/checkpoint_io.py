@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from redsm5.atomic import atomic_file
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes aside in the same folder, fsyncs and renames.
+    """Writes with ``atomic_file``.
 
     Lightning's own goes through ``$TMPDIR`` and a move, which across file systems is a plain copy over the good file.
     """
@@ -24,20 +25,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with aside.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, target)
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        finally:
-            aside.unlink(missing_ok=True)
+        with atomic_file(target) as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Load tensors and plain containers only, whatever the caller asks for."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 import time
 from pathlib import Path
 
 import lightning.pytorch as pl
+
+from redsm5.atomic import write_text_atomically
 
 
 class MetricsFile(pl.Callback):
@@ -55,11 +57,8 @@ class MetricsFile(pl.Callback):
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        aside = self.path.with_name(f".{self.path.name}.tmp")
-        with aside.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text_atomically(self.path, text.getvalue())

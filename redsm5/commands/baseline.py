@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import Literal
 
 NAME = "TF-IDF + logistic regression"
-PARTS = ("val", "test")
+PARTS: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

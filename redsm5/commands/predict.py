@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     if args.out != "-" and not Path(args.out).absolute().parent.is_dir():
         raise UserError(f"--out {args.out}: there is no folder {Path(args.out).absolute().parent}")
 
+    from redsm5.atomic import write_text_atomically
     from redsm5.datamodules.corpus import Post
     from redsm5.datamodules.reading import read_posts
     from redsm5.run.evaluation import open_run, read_thresholds
-    from redsm5.run.folder import write_text_atomically
     from redsm5.run.predictions import prediction_lines
 
     posts = read_posts(args.posts) if args.text is None else (Post(id="text", text=args.text, author="text"),)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 class Batch:
     """Whole examples with all their windows, padded to the longest window of the batch.
 
-    W windows, L tokens, E examples, K outputs per example (K = number of criteria in ``multi_label``, 1 in ``binary_pairs``).
+    W windows, L tokens, E examples, K outputs per example (K = number of criteria in ``multi_label``, 1 in
+    ``binary_pairs``).
     An example is a post (``multi_label``) or a (post, criterion) pair (``binary_pairs``).
 
     Attributes:
@@ -28,7 +30,8 @@ class Batch:
         labels: float32 [E, K].
         evidence_mask: bool [W, K], False where the evidence of that window and output is unknown or incomplete (failed
             to align, or cut by the window): such a pair takes no part in the evidence loss.
-        spans: int64 [S, 4], rows (window, output, first token, last token *inclusive*) of evidence that lies whole in its window.
+        spans: int64 [S, 4], rows (window, output, first token, last token *inclusive*) of evidence that lies whole in
+            its window.
         hard_negatives: int64 [N, 4], likewise for sentences with status 0.
         criterion: int64 [E], the criterion of a pair, or -1 in ``multi_label``.
         post_index: int64 [E], index into the posts of the corpus.
@@ -49,13 +52,16 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{k: v if v is None else v.to(device, non_blocking=non_blocking) for k, v in moved.items()})
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory; the DataLoader calls it."""
-        pinned = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{k: v if v is None else v.pin_memory() for k, v in pinned.items()})
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values.items()}
+        return Batch(**changed)
 
     @property
     def size(self) -> int:

@@ -60,20 +60,21 @@ class BatchSize(Batching):
 class TokenBudget(Batching):
     """As many examples as fit a number of padded tokens: all windows times the longest of them."""
 
-    train: int = 4096
+    # The names differ from those of BatchSize: jsonargparse keeps what the default sets under a name that both have.
+    train_tokens: int = 4096
     """Padded tokens per training batch and device; an example that is larger is a batch of its own."""
-    eval: int = 16384
+    eval_tokens: int = 16384
     """Padded tokens per batch in validation, test and prediction."""
 
     by_windows = True
 
     def __post_init__(self) -> None:
         """Check the values."""
-        _check(train=self.train, eval=self.eval)
+        _check(train_tokens=self.train_tokens, eval_tokens=self.eval_tokens)
 
     def ends(self, windows: IntArray, lengths: IntArray, *, training: bool) -> list[int]:
         """A batch ends where the next example would exceed the budget."""
-        budget, ends, total = self.train if training else self.eval, [], 0
+        budget, ends, total = self.train_tokens if training else self.eval_tokens, [], 0
         for i, (count, length) in enumerate(zip(windows.tolist(), lengths.tolist(), strict=True)):
             total += count
             # Lengths ascend: the one at hand is the longest of the batch.

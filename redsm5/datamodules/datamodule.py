@@ -168,9 +168,6 @@ class ReDSM5DataModule(pl.LightningDataModule):
         """
         if self._targets is not None:
             return
-        context = facts(self.encoder_id, self.encoder_revision).context
-        if self.max_length > context:
-            raise UserError(f"data.max_length is {self.max_length}; {self.encoder_id} reads at most {context} tokens")
         self.corpus, self.audit = read_corpus(
             path=self.path,
             posts=self.posts,
@@ -182,6 +179,10 @@ class ReDSM5DataModule(pl.LightningDataModule):
             fuzzy_margin=self.fuzzy_margin,
         )
         self.split = self._split_choice.of(self.corpus, self.split_manifest, write=self._rank()[0] == 0)
+        # Files before the hub: a missing corpus is said at once, a hub that does not answer takes a while.
+        context = facts(self.encoder_id, self.encoder_revision).context
+        if self.max_length > context:
+            raise UserError(f"data.max_length is {self.max_length}; {self.encoder_id} reads at most {context} tokens")
         self.tokenizer = load_tokenizer(self.encoder_id, self.encoder_revision)
         self._layout = self.format.build(self.corpus.criteria, self.tokenizer)
         self._check_room(self._layout)
@@ -279,8 +280,8 @@ class ReDSM5DataModule(pl.LightningDataModule):
         room, least = self.max_length - frame, max(LEAST_ROOM, self.stride + 1)
         if room < least:
             raise UserError(
-                f"data.max_length is {self.max_length}, which leaves {max(room, 0)} tokens for a post, since up to {frame} "
-                f"go to what the format adds; with data.stride {self.stride}, accepted are {frame + least} or more"
+                f"data.max_length is {self.max_length}, which leaves {max(room, 0)} tokens for a post: {frame} go to "
+                f"what the format adds; with data.stride {self.stride}, accepted are {frame + least} or more"
             )
 
     def _dataset(self, tokens: TokenTable, targets: tuple[Targets, ...], *, training: bool) -> PostDataset:
@@ -311,7 +312,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
         on_gpu = torch.cuda.is_available()
         workers = self.workers
         if workers is None:
-            workers = min(MOST_WORKERS, os.cpu_count() or 1) if on_gpu else 0
+            workers = min(MOST_WORKERS, usable_cores()) if on_gpu else 0
         if workers:
             # Workers do not tokenise; without this, tokenizers warns of each fork.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -330,6 +331,11 @@ class ReDSM5DataModule(pl.LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which a cluster's scheduler may limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from redsm5.atomic import write_text_atomically
 from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.split import Split
 from redsm5.errors import UserError
@@ -31,19 +31,7 @@ def save_manifest(path: str | Path, split: Split, corpus: Corpus, settings: dict
         "versions": {name: version(name) for name in ("redsm5", "numpy")},
         "parts": {"train": split.train, "val": split.val, "test": split.test},
     }
-    target = Path(path)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
-    except OSError as error:
-        raise UserError(f"the split cannot be written to {target}: {error.strerror}; check the folder") from None
-    finally:
-        aside.unlink(missing_ok=True)
+    write_text_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def load_manifest(path: str | Path, corpus: Corpus, settings: dict[str, Any]) -> Split:

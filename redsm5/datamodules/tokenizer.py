@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redsm5 import hub
 from redsm5.catalog import CATALOG, EncoderFacts, facts
-from redsm5.datamodules.normalizers import mend_normalizer
+from redsm5.datamodules.tokenizer_normalizers import mend_normalizer
 from redsm5.errors import UserError
 
 if TYPE_CHECKING:

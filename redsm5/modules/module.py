@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from redsm5.datamodules.batch import Batch
+from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.metrics.epoch import epoch_metrics
 from redsm5.modules.aggregation import Aggregation, LogSumExp
 from redsm5.modules.collector import PredictionCollector
@@ -104,6 +105,7 @@ class MultiTaskModule(pl.LightningModule):
         if self.network is not None:
             return
         self.network = self._network(n_outputs=self.datamodule.n_outputs)
+        check_vocabulary(self.datamodule.tokenizer, self.network.encoder.vocabulary, self.encoder_option.id)
         self.criteria_loss = self.criteria_loss_option.build(self.datamodule.positive_rates())
 
     def forward(self, batch: Batch) -> ModelOutput:

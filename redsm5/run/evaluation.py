@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
+from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
@@ -16,7 +17,7 @@ from redsm5.metrics.thresholds import fit_thresholds
 from redsm5.report.evidence_page import write_evidence_page
 from redsm5.report.tables import evaluation_tables
 from redsm5.run.crash import crash_logs_go_to
-from redsm5.run.folder import RunFolder, write_text_atomically
+from redsm5.run.folder import RunFolder
 from redsm5.run.predictions import prediction_lines
 from redsm5.run.reporting import update_report
 

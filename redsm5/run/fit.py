@@ -9,14 +9,16 @@ from pathlib import Path
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from rich.console import Console
 
+from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
 from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.callbacks.progress import progress
+from redsm5.callbacks.random_state import RandomState
 from redsm5.callbacks.throughput import Throughput
 from redsm5.cli import build_cli
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.evaluation import evaluate_part
-from redsm5.run.folder import RunFolder, write_text_atomically
+from redsm5.run.folder import RunFolder
 from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
 
 
@@ -50,6 +52,7 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
     trainer = cli.make_trainer(
         throughput,
         stopping,
+        RandomState(),
         MetricsFile(folder.metrics),
         best,
         last,

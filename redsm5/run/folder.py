@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from redsm5.atomic import write_text_atomically
 from redsm5.errors import UserError
-
-
-def write_text_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write aside in the same folder, fsync, rename: a reader sees the old file or the new one, never a half."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+from redsm5.run.given import flat
 
 
 @dataclass(frozen=True)
@@ -132,14 +119,5 @@ class RunFolder:
 
 def differing_keys(old_yaml: str, new_yaml: str) -> list[str]:
     """Dotted keys in which two configs differ."""
-    old, new = _flat(yaml.safe_load(old_yaml)), _flat(yaml.safe_load(new_yaml))
+    old, new = flat(yaml.safe_load(old_yaml)), flat(yaml.safe_load(new_yaml))
     return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(node, dict) or not node:
-        return {prefix.rstrip("."): node}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat.update(_flat(value, f"{prefix}{key}."))
-    return flat

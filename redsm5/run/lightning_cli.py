@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import torch
@@ -16,9 +16,11 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
 from redsm5.modules.module import MultiTaskModule
+from redsm5.run.given import given_values
+from redsm5.run.option_checks import check_options, dataclass_groups
 from redsm5.run.options import Runtime
 from redsm5.run.quiet import quiet_libraries
-from redsm5.run.sentences import config_sentence
+from redsm5.run.sentences import config_sentence, known_keys
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -30,18 +32,29 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,
     "enable_checkpointing": True,
-    "log_every_n_steps": 10,
+    "use_distributed_sampler": False,  # our sampler knows the ranks
 }
 LIGHTNING_PRECISION = {"none": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+OPTION_GROUPS = {
+    "runtime": Runtime,
+    "early_stopping": EarlyStopping,
+    **dataclass_groups("model", MultiTaskModule),
+    **dataclass_groups("data", ReDSM5DataModule),
+}
 PATH_KEYS = ("run_dir", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file")
 
 
 class ConfigParser(LightningArgumentParser):
     """Raises one sentence where jsonargparse prints its usage and exits."""
 
+    given: ClassVar[dict[str, Any]] = {}
+    """What the user set, by dotted key."""
+    keys: ClassVar[dict[str, Any]] = {}
+    """Types by dotted key: the parser that meets an error may be one that jsonargparse made for a part."""
+
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raise instead of exiting."""
-        raise UserError(config_sentence(message, self)) from ex
+        raise UserError(config_sentence(message, self.keys, self.given)) from ex
 
 
 class ReDSM5CLI(LightningCLI):
@@ -57,9 +70,11 @@ class ReDSM5CLI(LightningCLI):
         parser.link_arguments("model.encoder.revision", "data.encoder_revision")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.link_arguments("runtime.precision", "trainer.precision", compute_fn=LIGHTNING_PRECISION.__getitem__)
+        ConfigParser.keys = known_keys(parser)
 
     def before_instantiate_classes(self) -> None:
         """Refuse what this machine cannot do; set threads and TF32."""
+        check_options(self.config, OPTION_GROUPS)
         _refuse_impossible(self.config)
         runtime = self.config.runtime
         if runtime.threads is not None:
@@ -84,6 +99,7 @@ class ReDSM5CLI(LightningCLI):
 def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDSM5CLI:
     """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``."""
     quiet_libraries()
+    ConfigParser.given = given_values(args)
     cli_class = _ParsingCLI if parse_only else ReDSM5CLI
     # LightningCLI warns when the process has arguments of its own beside `args`: ours are those very arguments.
     with mock.patch.object(sys, "argv", [f"redsm5 {command}"]):
@@ -98,13 +114,13 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
                 parser_class=ConfigParser,
                 parser_kwargs={"prog": f"redsm5 {command}", "description": None},
                 auto_configure_optimizers=False,
-                args=_absolute(args),
+                args=args,
                 run=False,
             )
         except (ValueError, TypeError) as error:
             if isinstance(error.__cause__ or error, UserError):
                 raise
-            raise UserError(config_sentence(str(error), None)) from error
+            raise UserError(config_sentence(str(error), {}, {})) from error
 
 
 class _ParsingCLI(ReDSM5CLI):
@@ -135,15 +151,6 @@ def resolved_yaml(cli: ReDSM5CLI) -> str:
             config[key] = str(Path(value).absolute())
     text: str = cli.parser.dump(config, skip_validation=True)
     return text
-
-
-def _absolute(args: list[str]) -> list[str]:
-    for flag, value in zip(args, [*args[1:], None], strict=True):
-        if flag == "--config" and value is not None and not Path(value).is_file():
-            raise UserError(f"there is no config file {value}; configs/ holds those to start from")
-        if flag.startswith("--config=") and not Path(flag.removeprefix("--config=")).is_file():
-            raise UserError(f"there is no config file {flag.removeprefix('--config=')}")
-    return args
 
 
 def _refuse_impossible(config: Namespace) -> None:

@@ -10,24 +10,27 @@ from typing import Any, Literal, get_args, get_origin
 from jsonargparse.typing import get_registered_type
 
 
-def config_sentence(message: str, parser: ArgumentParser | None) -> str:
+def config_sentence(message: str, keys: dict[str, Any], given: dict[str, Any]) -> str:
     """One sentence for a parse error.
 
     Args:
         message: What jsonargparse said, over one or more lines.
-        parser: The parser that refused, for the keys that it knows; None where there is none.
+        keys: The types of all keys, from ``known_keys``.
+        given: What the user set, by dotted key.
     """
-    keys = known_keys(parser) if parser is not None else {}
     if match := re.match(r"unrecognized arguments: (?:--)?([^\s=]+)", message):
         return unknown_key(match[1], keys)
-    if match := re.search(r"Key '([^']+)' is not expected", message):
-        return unknown_key(match[1], keys)
+    if match := re.search(r"Group '([^']+)' does not accept option '([^']+)'", message):
+        return unknown_key(f"{match[1]}.{match[2]}", keys)
     if match := re.search(r"the following arguments are required: (.+)|Key \"(.+?)\" is required", message):
         return f"{(match[1] or match[2]).strip()} is required; set it in the config or as --{match[1] or match[2]}"
     key_match = re.search(r'[Pp]arser key "([^"]+)"', message)
     key = key_match[1] if key_match else None
+    if key is None and (match := re.fullmatch(r"Option '([^']+)' is not accepted", message.strip())):
+        return _foreign_option(match[1], given, keys)
     if key and (match := re.search(r"Option '([^']+)' is not accepted", message)):
-        return f"{key}: {_foreign(match[1], message, keys.get(key))}"
+        chosen = re.search(r"class_path '([\w.]+)'", message)
+        return f"{key}: {_foreign(match[1], chosen[1] if chosen else 'this variant', keys.get(key))}"
     if key and key in keys:
         return f"{key}: {_refused(message, keys[key])}"
     return _flat(message)
@@ -54,16 +57,31 @@ def unknown_key(key: str, keys: dict[str, Any]) -> str:
 
 def variants(base: Any) -> list[str]:
     """Class names that a key with variants accepts."""
-    kinds = [t for t in (get_args(base) or (base,)) if isinstance(t, type)]
-    names: list[str] = []
-    for kind in kinds:
-        names += [c.__name__ for c in kind.__subclasses__() if c.__module__.startswith("redsm5.")]
-    return names
+    return [kind.__name__ for kind in variants_of(base) if kind.__module__.startswith("redsm5.")]
 
 
-def _foreign(option: str, message: str, base: Any) -> str:
-    chosen = re.search(r"class_path '(?:[\w.]*\.)?(\w+)'", message)
-    name = chosen[1] if chosen else "this variant"
+def variants_of(base: Any) -> list[type[Any]]:
+    """The variant classes of a base."""
+    found: list[type[Any]] = []
+    for kind in get_args(base) or (base,):
+        if isinstance(kind, type):
+            found += kind.__subclasses__()
+    return found
+
+
+def _foreign_option(option: str, given: dict[str, Any], keys: dict[str, Any]) -> str:
+    """Jsonargparse names only the option: where it was set tells the key, and what the variant there is."""
+    for key in given:
+        if key.endswith(f".{option}"):
+            parent = key.removesuffix(f".{option}").removesuffix(".init_args")
+            chosen = given.get(f"{parent}.class_path", given.get(parent))
+            if parent in keys and isinstance(chosen, str):
+                return f"{parent}: {_foreign(option, chosen, keys[parent])}"
+    return unknown_key(option, keys)
+
+
+def _foreign(option: str, class_path: str, base: Any) -> str:
+    name = class_path.rpartition(".")[2]
     for kind in variants_of(base):
         if kind.__name__ == name:
             fields = list(getattr(kind, "__dataclass_fields__", {}))
@@ -71,14 +89,10 @@ def _foreign(option: str, message: str, base: Any) -> str:
     return f"there is no option {option} in {name}"
 
 
-def variants_of(base: Any) -> list[type]:
-    """The variant classes of a base."""
-    kinds = [t for t in (get_args(base) or (base,)) if isinstance(t, type)]
-    return [c for kind in kinds for c in kind.__subclasses__()]
-
-
 def _refused(message: str, typehint: Any) -> str:
     given = re.search(r"(?:Got value|Given value): (.+)", message)
+    if given and given[1].strip() == "None":
+        return f"nothing is set; it takes {accepted(typehint)}"
     value = f"{given[1].strip()} is not accepted" if given else _flat(message.split("\n", 1)[-1])
     names = variants(typehint)
     if names and not given:

@@ -140,7 +140,6 @@ def _build(folder, barrier, failures):
         raise
 
 
-@pytest.mark.slow
 def test_processes_that_build_at_once_all_get_the_tokens(tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier, failures = context.Barrier(2), context.Queue()

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import stat
 from pathlib import Path
 
 import jsonschema
@@ -16,7 +14,7 @@ from redsm5.errors import UserError
 from redsm5.metrics.evaluation import Evaluation, EvidenceScores, evidence_key
 from redsm5.report.models import Report
 from redsm5.report.schema import report_schema, schema_text
-from redsm5.report.writing import read_report, write_report, write_text_atomically
+from redsm5.report.writing import read_report, write_report
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "schemas" / "report.schema.json"
 
@@ -133,33 +131,6 @@ def test_read_report_says_what_is_wrong(tmp_path, content, words):
     with pytest.raises(UserError, match=words) as caught:
         read_report(path)
     assert "\n" not in str(caught.value)
-
-
-def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "report.json"
-    write_text_atomically(path, "old")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(UserError, match="No space left"):
-        write_text_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
-
-
-def test_write_replaces_the_file_and_sets_the_mode(tmp_path):
-    path = tmp_path / "predictions.jsonl"
-    write_text_atomically(path, "old")
-    write_text_atomically(path, "new – ü\n", mode=0o600)
-    assert path.read_bytes() == "new – ü\n".encode()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_write_into_a_missing_folder_is_a_sentence(tmp_path):
-    with pytest.raises(UserError, match="No such file or directory; check its folder"):
-        write_text_atomically(tmp_path / "nowhere" / "report.json", "x")
 
 
 def test_schema_command_prints_the_committed_schema(capsys):

@@ -1,7 +1,7 @@
 import pytest
 
 from redsm5.errors import UserError
-from redsm5.run.folder import RunFolder, differing_keys, write_text_atomically
+from redsm5.run.folder import RunFolder, differing_keys
 
 CONFIG = "run_dir: x\nmodel:\n  encoder:\n    id: a\n  lambda_span: 1.0\n"
 
@@ -66,23 +66,3 @@ def test_prepare_run_dir_that_is_a_file_is_refused(tmp_path):
 )
 def test_differing_keys_are_dotted_and_sorted(new, keys):
     assert differing_keys(CONFIG, new) == keys
-
-
-def test_write_text_atomically_failure_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "report.json"
-    path.write_text("old")
-
-    def broken(fd):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("redsm5.run.folder.os.fsync", broken)
-    with pytest.raises(OSError, match="disk full"):
-        write_text_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
-
-
-def test_write_text_atomically_mode_is_private_from_the_start(tmp_path):
-    path = tmp_path / "page.html"
-    write_text_atomically(path, "text", mode=0o600)
-    assert path.stat().st_mode & 0o777 == 0o600

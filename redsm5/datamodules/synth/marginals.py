@@ -124,7 +124,7 @@ def _plan_demo(posts: int, draw: Draw) -> tuple[list[PostPlan], RowPlan]:
     chosen = draw.shuffled(plans)[: posts - round(_DEMO_WITHOUT * posts)]
     _assign_criteria(chosen, counts, _DEMO_MOST, draw)
     for plan in plans:
-        # Beside evidence often stands a distractor of the same criterion, or its words alone would give the sentence away.
+        # A distractor of the same criterion often stands beside evidence, or the words alone would give it away.
         same = [code for code in plan.evidence if draw.chance(_DEMO_SAME)]
         others = draw.rounded((2.7, 1.5, 0.8, 0.0)[len(plan.evidence)])
         codes = [*same, *(draw.pick(CRITERIA) for _ in range(others))]

@@ -16,11 +16,11 @@ DistractorKind = Literal["other", "past", "negation", "idiom", "hypothetical", "
 FillerKind = Literal["open", "plain", "close", "tiny", "special"]
 """Where neutral sentences stand; `special` are the sentences of SPECIAL_CASE rows."""
 
-_EVIDENCE_WEIGHTS = {"plain": 18, "other": 14, "past": 13, "negation": 48, "hypothetical": 3, "quote": 2, "advice": 2}
+_EVIDENCE_WEIGHTS = {"plain": 22, "other": 15, "past": 14, "negation": 42, "hypothetical": 3, "quote": 2, "advice": 2}
 _DISTRACTOR_WEIGHTS: dict[DistractorKind, int] = {
-    "other": 17,
-    "past": 15,
-    "negation": 52,
+    "other": 20,
+    "past": 18,
+    "negation": 46,
     "idiom": 7,
     "hypothetical": 3,
     "quote": 3,

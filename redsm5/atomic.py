@@ -1,0 +1,60 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from redsm5.errors import UserError
+
+
+@contextmanager
+def atomic_file(path: str | Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A file to write; when the block ends it replaces ``path``, and where the block raises, ``path`` stays as it was.
+
+    A temporary file in the same folder is flushed to disk and renamed, then the folder is flushed: a reader, or a
+    power cut, sees the old file or the new one.
+
+    Args:
+        path: The file; its folder must exist.
+        mode: Its permission bits, from the start.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    target = Path(path)
+    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, target)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text_atomically(path: str | Path, text: str, *, mode: int = 0o644) -> None:
+    """Replace a file by UTF-8 text, as ``atomic_file`` does.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        with atomic_file(path, mode=mode) as file:
+            file.write(text.encode("utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; check its folder: there, writable, with room"
+        ) from error

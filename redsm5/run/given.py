@@ -1,0 +1,64 @@
+"""What the user set, by dotted key: read from the config files and the options before they are parsed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from redsm5.errors import UserError
+
+
+def given_values(args: list[str]) -> dict[str, Any]:
+    """Every key that the arguments set, later ones over earlier ones.
+
+    Raises:
+        UserError: A config file is missing, cannot be read, is not YAML, or holds no keys.
+    """
+    values: dict[str, Any] = {}
+    for flag, value in _pairs(args):
+        if flag == "config" and value is not None:
+            values |= flat(_read(Path(value)))
+        else:
+            values[flag] = value
+    return values
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one from dotted keys to values; empty mappings are values."""
+    if not isinstance(node, dict) or not node:
+        return {prefix.rstrip("."): node}
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found |= flat(value, f"{prefix}{key}.")
+    return found
+
+
+def _pairs(args: list[str]) -> list[tuple[str, str | None]]:
+    pairs: list[tuple[str, str | None]] = []
+    for arg, following in zip(args, [*args[1:], None], strict=True):
+        if arg.startswith("--"):
+            name, equals, value = arg.removeprefix("--").partition("=")
+            pairs.append((name, value if equals else following))
+    return pairs
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no config file {path}; configs/ holds those to start from") from None
+    except OSError as error:
+        raise UserError(f"the config file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"the config file {path} is not UTF-8 text; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(
+            f"the config file {path} is not YAML{where}: {getattr(error, 'problem', 'unreadable')}"
+        ) from None
+    if not isinstance(config, dict):
+        raise UserError(f"the config file {path} holds no keys; it is a mapping such as configs/fit.yaml")
+    return config
