@@ -57,9 +57,7 @@ def _predict(cli: ReDSM5CLI, folder: RunFolder, posts: tuple[Post, ...]) -> list
     from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
 
     cli.datamodule.set_predict_posts(posts)
-    trainer = cli.make_trainer(
-        plugins=[AtomicCheckpointIO()], default_root_dir=str(folder.path), enable_progress_bar=sys.stderr.isatty()
-    )
+    trainer = cli.make_trainer(plugins=[AtomicCheckpointIO()], default_root_dir=str(folder.path))
     trainer.predict(
         cli.model, datamodule=cli.datamodule, ckpt_path=folder.best, weights_only=True, return_predictions=False
     )

@@ -66,7 +66,7 @@ class MultiTaskModule(pl.LightningModule):
         evidence_loss: EvidenceLoss = EvidenceLoss(),  # noqa: B008
         decoding: SpanDecoding = SpanDecoding(),  # noqa: B008
         lambda_class: float = 1.0,
-        lambda_span: float = 1.0,
+        lambda_span: float = 0.3,
         optimizer: Optimizer = AdamW(),  # noqa: B008
         schedule: Schedule = Linear(),  # noqa: B008
     ) -> None:

@@ -21,23 +21,15 @@ from redsm5.run.option_checks import check_options, dataclass_groups
 from redsm5.run.options import Runtime
 from redsm5.run.quiet import quiet_libraries
 from redsm5.run.sentences import config_sentence, known_keys
+from redsm5.run.trainer_options import TrainerOptions
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
-TRAINER_DEFAULTS: dict[str, Any] = {
-    "max_epochs": 100,
-    "gradient_clip_val": 1.0,
-    "benchmark": True,
-    "logger": False,
-    "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
-    "enable_checkpointing": True,
-    "use_distributed_sampler": False,  # our sampler knows the ranks
-}
 LIGHTNING_PRECISION = {"none": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 OPTION_GROUPS = {
     "runtime": Runtime,
     "early_stopping": EarlyStopping,
+    "trainer": TrainerOptions,
     **dataclass_groups("model", MultiTaskModule),
     **dataclass_groups("data", ReDSM5DataModule),
 }
@@ -60,6 +52,12 @@ class ConfigParser(LightningArgumentParser):
 class ReDSM5CLI(LightningCLI):
     """Model and data by our classes, plus what a run needs beside them."""
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add Trainer, model and data; of the Trainer the fields that a config may set."""
+        parser.add_argument("--trainer", type=TrainerOptions, default=TrainerOptions())
+        parser.add_lightning_class_args(MultiTaskModule, "model")
+        parser.add_lightning_class_args(ReDSM5DataModule, "data")
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and the links between model, data and Trainer."""
         parser.add_argument("--run_dir", type=str, default="runs/fit", help="Folder of this run")
@@ -69,7 +67,6 @@ class ReDSM5CLI(LightningCLI):
         parser.link_arguments("model.encoder.id", "data.encoder_id")
         parser.link_arguments("model.encoder.revision", "data.encoder_revision")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-        parser.link_arguments("runtime.precision", "trainer.precision", compute_fn=LIGHTNING_PRECISION.__getitem__)
         ConfigParser.keys = known_keys(parser)
 
     def before_instantiate_classes(self) -> None:
@@ -89,10 +86,10 @@ class ReDSM5CLI(LightningCLI):
         self.model: MultiTaskModule = self.config_init.model
 
     def make_trainer(self, *callbacks: Callback, **settings: Any) -> Trainer:
-        """The configured Trainer with further callbacks beside those of the config."""
-        configured = self.config_init.trainer.callbacks or []
-        configured = configured if isinstance(configured, list) else [configured]
-        self.trainer: Trainer = self.instantiate_trainer(callbacks=[*configured, *callbacks], **settings)
+        """The configured Trainer with these callbacks and settings."""
+        option: TrainerOptions = self.config_init.trainer
+        precision = LIGHTNING_PRECISION[self.config_init.runtime.precision]
+        self.trainer: Trainer = option.build(callbacks=list(callbacks), precision=precision, **settings)
         return self.trainer
 
 
@@ -109,8 +106,6 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
                 ReDSM5DataModule,
                 save_config_callback=None,
                 seed_everything_default=0,
-                trainer_class=Trainer,
-                trainer_defaults=dict(TRAINER_DEFAULTS),
                 parser_class=ConfigParser,
                 parser_kwargs={"prog": f"redsm5 {command}", "description": None},
                 auto_configure_optimizers=False,

@@ -1,7 +1,6 @@
 import hashlib
 import os
 import re
-import stat
 import subprocess
 import sys
 from collections import Counter
@@ -74,15 +73,6 @@ def test_write_replaces_an_earlier_corpus(tmp_path):
     assert len(pd.read_csv(path)) == 6
 
 
-def test_write_makes_files_that_the_umask_allows(tmp_path):
-    previous = os.umask(0o027)
-    try:
-        path, _ = write(generate(2, 0, "demo"), tmp_path / "out")
-    finally:
-        os.umask(previous)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-
-
 def test_write_refuses_a_folder_with_other_files(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes\.txt"):
@@ -103,7 +93,7 @@ def test_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
     def full_disk(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", full_disk)
+    monkeypatch.setattr("redsm5.atomic.os.replace", full_disk)
     with pytest.raises(UserError, match="No space left"):
         write(generate(4, 0, "demo"), tmp_path)
     assert path.read_bytes() == before

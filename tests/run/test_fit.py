@@ -3,6 +3,7 @@ import json
 
 import pytest
 import yaml
+from tiny import write_tiny_corpus
 
 from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.cli import main
@@ -141,7 +142,7 @@ def test_fit_never_touches_the_test_part(tiny_corpus_dir, tiny_encoder, tmp_path
 def test_fit_binary_pairs_trains_and_evaluates(tiny_corpus_dir, tiny_encoder, tmp_path):
     command = options(
         tiny_corpus_dir, tiny_encoder, tmp_path / "run", "--data.format=BinaryPairs", "--trainer.max_epochs=1",
-        "--data.max_length=96", f"--data.cache_dir={tmp_path / 'cache'}",
+        "--data.max_length=160", f"--data.cache_dir={tmp_path / 'cache'}",
     )  # fmt: skip
     assert main(command) == 0
     assert read_report(tmp_path / "run" / "report.json").evaluations["val"].posts > 0
@@ -165,3 +166,19 @@ def test_no_file_but_the_page_holds_post_text(finished, tiny_corpus_dir):
     for path in finished.rglob("*"):
         if path.is_file() and path.suffix != ".html":
             assert sample.encode() not in path.read_bytes(), path
+
+
+def test_fit_learns_where_one_keyword_is_the_evidence(tiny_encoder, tmp_path):
+    corpus = write_tiny_corpus(tmp_path / "corpus", posts=150, authors=70)
+    command = options(
+        corpus, tiny_encoder, tmp_path / "run", "--data.max_length=64", "--data.stride=16", "--trainer.max_epochs=12",
+        "--model.lambda_span=0.1", "--model.aggregation=Attention", "--model.encoder.hidden_dropout=0.0",
+        f"--data.cache_dir={tmp_path / 'cache'}",
+    )  # fmt: skip
+    assert main(command) == 0
+    rows = metric_rows(tmp_path / "run")
+    first, last = rows[0], rows[-1]
+    assert float(last["val_hit_at_1"]) >= 0.8  # at random: one sentence in six
+    assert float(last["val_loss_inside"]) < 0.75 * float(first["val_loss_inside"])
+    assert float(last["train_loss_criteria"]) < float(first["train_loss_criteria"])
+    assert float(last["val_auprc_macro"]) > float(first["val_auprc_macro"])

@@ -1,7 +1,6 @@
 // One post: its text with the spans of gold and model, and the table of its criteria.
 
 const LANE = 5; // pixels from one underline to the next
-const PREDICTED = ["yes", "no"];
 
 /** What is drawn over a post's text, in UTF-16 units. `weak`: found, though the criterion is decided negative. */
 function layersOf(post) {
@@ -67,6 +66,24 @@ function renderText(post, into) {
   });
 }
 
+/** A lane under the text: whole for gold evidence, dotted for a hard negative. */
+function underline(kind, c, bottom) {
+  const image =
+    kind === "gold" ? `linear-gradient(${c}, ${c})` : `repeating-linear-gradient(90deg, ${c} 0 2px, transparent 2px 6px)`;
+  return { image, size: "100% 3px", position: `left 0 bottom ${bottom}px`, origin: "padding-box" };
+}
+
+/** A tint behind the text, one of `count` bands above each other; striped where the criterion is decided negative. */
+function band(kind, c, i, count) {
+  const tint = `color-mix(in oklab, ${c} var(--tint), transparent)`;
+  const image =
+    kind === "model"
+      ? `linear-gradient(${tint}, ${tint})`
+      : `repeating-linear-gradient(135deg, ${tint} 0 3px, transparent 3px 7px)`;
+  const top = count === 1 ? 0 : (100 * i) / (count - 1);
+  return { image, size: `100% ${100 / count}%`, position: `left 0 top ${top}%`, origin: "content-box" };
+}
+
 /** Draw the layers of all criteria, or of criterion `only` alone, without moving the text. */
 function paint(segments, only) {
   for (const { node, layers, labels } of segments) {
@@ -74,33 +91,14 @@ function paint(segments, only) {
     const underlines = visible.filter((layer) => layer.lane !== undefined);
     const depth = Math.max(0, ...layers.map((layer) => (layer.lane ?? -1) + 1)) * LANE;
     const tints = visible.filter((layer) => layer.lane === undefined);
-    const images = [];
-    const sizes = [];
-    const positions = [];
-    for (const { kind, k, lane } of underlines) {
-      const c = colour(k);
-      images.push(
-        kind === "gold"
-          ? `linear-gradient(${c}, ${c})`
-          : `repeating-linear-gradient(90deg, ${c} 0 2px, transparent 2px 6px)`,
-      );
-      sizes.push("100% 3px");
-      positions.push(`left 0 bottom ${depth - (lane + 1) * LANE}px`);
-    }
-    tints.forEach(({ kind, k }, i) => {
-      const tint = `color-mix(in oklab, ${colour(k)} var(--tint), transparent)`;
-      images.push(
-        kind === "model"
-          ? `linear-gradient(${tint}, ${tint})`
-          : `repeating-linear-gradient(135deg, ${tint} 0 3px, transparent 3px 7px)`,
-      );
-      const height = `(100% - ${depth}px) / ${tints.length}`;
-      sizes.push(`100% calc(${height})`);
-      positions.push(`left 0 top ${tints.length === 1 ? "0" : `${(100 * i) / tints.length}cqh`}`);
-    });
-    node.style.backgroundImage = images.join(", ");
-    node.style.backgroundSize = sizes.join(", ");
-    node.style.backgroundPosition = positions.join(", ");
+    const drawn = [
+      ...underlines.map(({ kind, k, lane }) => underline(kind, colour(k), depth - (lane + 1) * LANE)),
+      ...tints.map(({ kind, k }, i) => band(kind, colour(k), i, tints.length)),
+    ];
+    node.style.backgroundImage = drawn.map((d) => d.image).join(", ");
+    node.style.backgroundSize = drawn.map((d) => d.size).join(", ");
+    node.style.backgroundPosition = drawn.map((d) => d.position).join(", ");
+    node.style.backgroundOrigin = drawn.map((d) => d.origin).join(", ");
     node.style.paddingBottom = depth ? `${depth}px` : "";
     for (const label of labels) label.classList.toggle("away", only !== null && Number(label.dataset.k) !== only);
   }

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from redsm5.cli import main
+from redsm5.report.writing import read_report
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+FILES = sorted(CONFIGS.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_config_runs(path, tiny_encoder, tiny_corpus_dir, tmp_path):
+    """Every shipped file, as its header says to use it, on a corpus and an encoder of test size."""
+    files = [CONFIGS / "fit.yaml", path] if path.parent.name == "encoders" else [path]
+    command = ["fit"]
+    for file in files:
+        command += ["--config", str(file)]
+    command += [
+        f"--model.encoder.id={tiny_encoder}",
+        f"--data.path={tiny_corpus_dir}",
+        f"--run_dir={tmp_path / 'run'}",
+        "--trainer.max_epochs=1",
+        "--trainer.accelerator=cpu",
+        "--runtime.threads=1",
+    ]
+    assert main(command) == 0
+    assert read_report(tmp_path / "run" / "report.json").evaluations["val"].posts > 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_config_is_headed_by_its_command(path):
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# redsm5 ")
+    if path.parent.name == "encoders":
+        assert str(path.relative_to(CONFIGS.parent)) in first
+
+
+def test_resolved_config_runs_again_unchanged(tiny_encoder, tiny_corpus_dir, tmp_path):
+    command = ["fit", "--config", str(CONFIGS / "fit.yaml"), f"--model.encoder.id={tiny_encoder}"]
+    command += [f"--data.path={tiny_corpus_dir}", "--trainer.max_epochs=1", "--runtime.threads=1"]
+    assert main([*command, f"--run_dir={tmp_path / 'a'}"]) == 0
+    resolved = (tmp_path / "a" / "config.yaml").read_text()
+    assert main(["fit", "--config", str(tmp_path / "a" / "config.yaml"), f"--run_dir={tmp_path / 'b'}"]) == 0
+    again = yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())
+    assert again | {"run_dir": ""} == yaml.safe_load(resolved) | {"run_dir": ""}
