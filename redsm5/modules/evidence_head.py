@@ -32,7 +32,7 @@ class StartEnd(EvidenceHead):
     """Dropout on the token states"""
     inside: bool = True
     """Also learn, token by token, what lies inside evidence: a far denser signal than two positions per span"""
-    inside_scale: float = 10.0
+    inside_scale: float = 1.0
     """What the mean inside logit of a span's tokens counts in its score, beside start and end"""
 
     def __post_init__(self) -> None:

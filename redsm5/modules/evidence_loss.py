@@ -10,11 +10,11 @@ from dataclasses import dataclass
 class EvidenceLoss:
     """Weights inside the loss of the evidence head; that of positives is 1."""
 
-    null_weight: float = 0.3
+    null_weight: float = 1.0
     """Weight of the windows without evidence, which should choose the null option"""
     hard_negative_weight: float = 0.1
     """Weight of the unlikelihood of sentences that an expert ruled out"""
-    inside_weight: float = 15.0
+    inside_weight: float = 30.0
     """Weight of the loss per token of being inside evidence, where the head has inside logits"""
     inside_pos_weight: float = 3.0
     """Weight of a token inside evidence against one outside"""
