@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redsm5.errors import UserError
 
-POSTS = 1500
+POSTS = 1200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

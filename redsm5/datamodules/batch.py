@@ -29,9 +29,12 @@ class Batch:
         window_example: int64 [W], the example of each window, ascending.
         labels: float32 [E, K].
         evidence_mask: bool [W, K], False where the evidence of that window and output is unknown or incomplete (failed
-            to align, or cut by the window): such a pair takes no part in the evidence loss.
+            to align, or cut by the window): where spans start and end is then not to be learned.
+        unknown: bool [W, K], True where some evidence failed to align: no token of such a pair is known.
         spans: int64 [S, 4], rows (window, output, first token, last token *inclusive*) of evidence that lies whole in
             its window.
+        cut_spans: int64 [C, 4], likewise what a window shows of evidence that it cuts: inside evidence for sure,
+            though its start or end is not to be seen.
         hard_negatives: int64 [N, 4], likewise for sentences with status 0.
         criterion: int64 [E], the criterion of a pair, or -1 in ``multi_label``.
         post_index: int64 [E], index into the posts of the corpus.
@@ -45,7 +48,9 @@ class Batch:
     window_example: Tensor
     labels: Tensor
     evidence_mask: Tensor
+    unknown: Tensor
     spans: Tensor
+    cut_spans: Tensor
     hard_negatives: Tensor
     criterion: Tensor
     post_index: Tensor

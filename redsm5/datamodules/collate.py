@@ -46,8 +46,9 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
     """Whole examples as one batch.
 
     A (window, output) pair is masked in ``evidence_mask`` where evidence of the output is cut by the window, even if
-    the window holds another sentence of evidence whole: half a sentence is neither evidence nor its absence. ``spans``
-    and ``hard_negatives`` list what lies whole in a window whether or not the pair is masked.
+    the window holds another sentence of evidence whole: half a sentence is neither evidence nor its absence; its tokens
+    are in ``cut_spans``. ``spans`` and ``hard_negatives`` list what lies whole in a window whether or not the pair is
+    masked.
 
     Args:
         examples: At least one.
@@ -65,7 +66,9 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
     context = np.zeros((n_windows, longest), dtype=bool)
     offsets = np.zeros((n_windows, longest, 2), dtype=np.int32)
     evidence_mask = np.zeros((n_windows, layout.n_outputs), dtype=bool)
+    unknown = np.zeros((n_windows, layout.n_outputs), dtype=bool)
     spans: list[IntArray] = []
+    cut_spans: list[IntArray] = []
     hard_negatives: list[IntArray] = []
 
     row = 0
@@ -73,6 +76,7 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
         begin = len(frame.before)
         whole, cut = inside(example.evidence[:, 1:], example.windows)
         spans.append(_rows(example.evidence, whole, example.windows, row, begin))
+        cut_spans.append(_rows(example.evidence, cut, example.windows, row, begin))
         denied, _ = inside(example.hard_negatives[:, 1:], example.windows)
         hard_negatives.append(_rows(example.hard_negatives, denied, example.windows, row, begin))
         for i, (first, end) in enumerate(example.windows.tolist()):
@@ -84,6 +88,7 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
             attention[row, :total] = 1
             context[row, begin:stop] = True
             offsets[row, begin:stop] = example.offsets[first:end]
+            unknown[row] = example.unknown
             evidence_mask[row] = ~example.unknown
             evidence_mask[row, example.evidence[cut[i], 0]] = False
             row += 1
@@ -98,24 +103,28 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
         window_example=torch.from_numpy(np.repeat(np.arange(len(examples), dtype=np.int64), counts)),
         labels=torch.from_numpy(np.stack([example.labels for example in examples])),
         evidence_mask=torch.from_numpy(evidence_mask),
+        unknown=torch.from_numpy(unknown),
         spans=torch.from_numpy(np.concatenate(spans)),
+        cut_spans=torch.from_numpy(np.concatenate(cut_spans)),
         hard_negatives=torch.from_numpy(np.concatenate(hard_negatives)),
         criterion=torch.tensor([example.example.criterion for example in examples], dtype=torch.int64),
         post_index=torch.tensor([example.example.post for example in examples], dtype=torch.int64),
     )
 
 
-def _rows(spans: IntArray, whole: NDArray[np.bool_], windows: IntArray, row: int, begin: int) -> IntArray:
-    """Rows (window, output, first, last) of the batch for the spans that lie whole in a window.
+def _rows(spans: IntArray, chosen: NDArray[np.bool_], windows: IntArray, row: int, begin: int) -> IntArray:
+    """Rows (window, output, first, last) of the batch for spans in windows, clipped to what the window shows.
 
     Args:
         spans: [s, 3], rows (output, first, last) in tokens of the post.
-        whole: [n, s].
+        chosen: [n, s], which spans in which windows.
         windows: [n, 2].
         row: Row of the batch that holds the first of the windows.
         begin: Column of the batch where the post's tokens begin.
     """
-    window, span = np.nonzero(whole)
+    window, span = np.nonzero(chosen)
     shift = begin - windows[window, 0]
-    columns = (row + window, spans[span, 0], spans[span, 1] + shift, spans[span, 2] + shift)
+    first = np.maximum(spans[span, 1], windows[window, 0])
+    last = np.minimum(spans[span, 2], windows[window, 1] - 1)
+    columns = (row + window, spans[span, 0], first + shift, last + shift)
     return np.stack(columns, axis=1).astype(np.int64)

@@ -16,6 +16,10 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
 
+NESTED = 0.5
+"""A span more than this share of which (or of the better one, if that is shorter) is in both tells nothing new."""
+
+
 @dataclass(frozen=True)
 class SpanDecoding:
     """How evidence spans are read off the evidence head."""
@@ -109,7 +113,9 @@ def _select(start: Ints, end: Ints, score: Floats, decoding: SpanDecoding) -> tu
         shared = np.maximum(0, np.minimum(end, end[0]) - np.maximum(start, start[0]))
         union = (end - start) + (end[0] - start[0]) - shared
         iou = shared / np.maximum(union, 1)
-        # The span itself has IoU 1, and so do its copies: they go even where nms_iou is 1.
-        keep = (iou < 1) & (iou <= decoding.nms_iou)
+        # The span itself has IoU 1, and so do its copies: they go even where nms_iou is 1. A part of a better span, or
+        # what swallows it, has a small IoU and is the same evidence all the same.
+        shorter = np.minimum(end - start, end[0] - start[0])
+        keep = (iou < 1) & (iou <= decoding.nms_iou) & (shared <= NESTED * shorter)
         start, end, score = start[keep], end[keep], score[keep]
     return tuple(chosen)

@@ -60,7 +60,10 @@ def weighted(
 
 
 def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
-    """Binary cross-entropy of every context token and output of a known pair: inside evidence, or not.
+    """Binary cross-entropy of every context token and output: inside evidence, or not.
+
+    Evidence that the window cuts counts with what is to be seen of it; only pairs with evidence that failed to align
+    are left out.
 
     Args:
         logits: fp32 [W, L, K], or None.
@@ -70,7 +73,7 @@ def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
     if logits is None:
         zeros = batch.labels.new_zeros(batch.size)
         return Part(zeros, zeros.sum())
-    window, output, first, last = batch.spans.unbind(dim=1)
+    window, output, first, last = torch.cat([batch.spans, batch.cut_spans]).unbind(dim=1)
     # +1 where a span begins, -1 behind its end: the running sum is above 0 inside spans, however they overlap.
     edges = logits.new_zeros(logits.shape[0], logits.shape[1] + 1, logits.shape[2])
     ones = torch.ones_like(first, dtype=edges.dtype)
@@ -79,7 +82,7 @@ def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
     target = (edges.cumsum(dim=1)[:, :-1] > 0).to(logits.dtype)
     weight = logits.new_tensor(pos_weight)
     losses = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="none")
-    known = batch.context_mask.unsqueeze(-1) & batch.evidence_mask.unsqueeze(1)
+    known = batch.context_mask.unsqueeze(-1) & ~batch.unknown.unsqueeze(1)
     example = batch.window_example.view(-1, 1, 1).expand_as(known)
     return averaged(losses, known, example, batch.size)
 

@@ -6,7 +6,18 @@ import torch
 from redsm5.datamodules.batch import Batch
 
 
-def make_batch(context, window_example, n_outputs, *, spans=(), hard_negatives=(), evidence_mask=None, offsets=None):
+def make_batch(
+    context,
+    window_example,
+    n_outputs,
+    *,
+    spans=(),
+    hard_negatives=(),
+    evidence_mask=None,
+    offsets=None,
+    unknown=None,
+    cut_spans=(),
+):
     """A batch whose tokens do not matter; by default token i of any window covers characters 4i to 4i + 3."""
     context = torch.as_tensor(np.asarray(context)).bool()
     windows, length = context.shape
@@ -26,6 +37,10 @@ def make_batch(context, window_example, n_outputs, *, spans=(), hard_negatives=(
         window_example=example,
         labels=torch.zeros(n_examples, n_outputs),
         evidence_mask=torch.as_tensor(np.asarray(evidence_mask)).bool(),
+        unknown=~torch.as_tensor(np.asarray(evidence_mask)).bool()
+        if unknown is None
+        else torch.as_tensor(unknown).bool(),
+        cut_spans=torch.tensor(list(cut_spans), dtype=torch.long).view(-1, 4),
         spans=torch.tensor(list(spans), dtype=torch.long).view(-1, 4),
         hard_negatives=torch.tensor(list(hard_negatives), dtype=torch.long).view(-1, 4),
         criterion=torch.full((n_examples,), -1),

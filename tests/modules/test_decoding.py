@@ -23,12 +23,18 @@ def iou(a, b):
     return len(one & two) / len(one | two)
 
 
+def nested(a, b):
+    """Whether more than half of the shorter is in both."""
+    one, two = set(range(a.start, a.end)), set(range(b.start, b.end))
+    return len(one & two) > 0.5 * min(len(one), len(two))
+
+
 def greedy(spans, decoding):
     """Non-maximum suppression by the book, over sets of characters."""
     chosen = []
     for span in sorted(spans, key=lambda s: (-s.score, s.start, s.end - s.start)):
         again = any((span.start, span.end) == (c.start, c.end) for c in chosen)
-        if not again and all(iou(span, c) <= decoding.nms_iou for c in chosen):
+        if not again and all(iou(span, c) <= decoding.nms_iou and not nested(span, c) for c in chosen):
             chosen.append(span)
     return tuple(chosen[: decoding.max_spans])
 
@@ -67,15 +73,19 @@ def test_decode_spans_does_not_depend_on_the_order_of_candidates(spans, decoding
         ([], SpanDecoding(), []),
         # Two windows see the same span: its best score stays, even where overlaps are allowed.
         ([(0, 9, 1.0), (0, 9, 2.0)], SpanDecoding(nms_iou=1.0), [(0, 9, 2.0)]),
-        # 6 of 12 characters shared is exactly the limit: both stay. 7 of 12 is above.
-        ([(0, 12, 2.0), (0, 6, 1.0)], SpanDecoding(nms_iou=0.5), [(0, 12, 2.0), (0, 6, 1.0)]),
-        ([(0, 12, 2.0), (0, 7, 1.0)], SpanDecoding(nms_iou=0.5), [(0, 12, 2.0)]),
+        # 4 of 12 characters shared is a third, and half of the shorter: at the limits both stay, above one of them one.
+        ([(0, 8, 2.0), (4, 12, 1.0)], SpanDecoding(nms_iou=1 / 3), [(0, 8, 2.0), (4, 12, 1.0)]),
+        ([(0, 8, 2.0), (4, 12, 1.0)], SpanDecoding(nms_iou=0.3), [(0, 8, 2.0)]),
+        ([(0, 8, 2.0), (3, 12, 1.0)], SpanDecoding(nms_iou=1.0), [(0, 8, 2.0)]),
+        # A part of a better span goes however small its share, and so does what swallows it.
+        ([(0, 100, 2.0), (40, 50, 1.0)], SpanDecoding(nms_iou=0.5), [(0, 100, 2.0)]),
+        ([(40, 50, 2.0), (0, 100, 1.0)], SpanDecoding(nms_iou=0.5), [(40, 50, 2.0)]),
         # Neighbours share nothing.
         ([(0, 5, 1.0), (5, 9, 2.0)], SpanDecoding(nms_iou=0.0), [(5, 9, 2.0), (0, 5, 1.0)]),
         # What a dropped span would have suppressed stays.
         ([(0, 10, 3.0), (4, 14, 2.0), (8, 18, 1.0)], SpanDecoding(nms_iou=0.2), [(0, 10, 3.0), (8, 18, 1.0)]),
         # Equal scores: the earlier, then the shorter.
-        ([(3, 9, 1.0), (0, 9, 1.0), (0, 1, 1.0)], SpanDecoding(max_spans=2), [(0, 1, 1.0), (0, 9, 1.0)]),
+        ([(3, 9, 1.0), (0, 2, 1.0), (0, 1, 1.0)], SpanDecoding(max_spans=2), [(0, 1, 1.0), (3, 9, 1.0)]),
         ([(0, 1, -5.0)], SpanDecoding(), [(0, 1, -5.0)]),
     ],
 )

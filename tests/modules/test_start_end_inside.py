@@ -42,6 +42,15 @@ def test_inside_loss_equals_a_loop_over_tokens(seed, pos_weight):
     np.testing.assert_allclose(got.examples.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_cut_evidence_is_inside_though_its_pair_is_masked():
+    batch = make_batch([[0, 1, 1, 1, 0]], [0], 1, evidence_mask=[[0]], unknown=[[0]], cut_spans=[(0, 0, 1, 2)])
+    logits = torch.tensor([0.0, 3.0, 3.0, -3.0, 0.0]).view(1, 5, 1)
+    right = inside_part(logits, batch, 1.0).mean.item()
+    assert right == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-5)
+    batch.unknown[:] = True
+    assert inside_part(logits, batch, 1.0).mean.item() == 0
+
+
 def test_inside_part_enters_the_total_with_its_weight():
     batch = make_batch([[0, 1, 1, 1, 0]], [0], 1, spans=[(0, 0, 2, 3)])
     head = StartEnd(dropout=0.0).build(4, 1)
