@@ -201,7 +201,7 @@ def test_hard_negative_that_is_certain_still_has_a_gradient(margin):
     start = torch.zeros(1, 4, 1)
     start[0, 1] = margin
     start.requires_grad_()
-    losses = loss_of(EvidenceOutput(start, torch.zeros(1, 4, 1)), batch, null_weight=0.0)
+    losses = loss_of(EvidenceOutput(start, torch.zeros(1, 4, 1)), batch, null_weight=0.0, hard_negative_weight=0.5)
     losses.total.backward()
     # -log(1 - p) with p = e^m / (e^m + 3), which is log((e^m + 3) / 3); the end's p is 1/4.
     expected = (np.logaddexp(margin, np.log(3)) - np.log(3) + np.log(4 / 3)) / 2
