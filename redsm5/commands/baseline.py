@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Literal
 
-NAME = "TF-IDF + logistic regression"
+NAME = "TF-IDF + LR"
 PARTS: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
@@ -38,6 +38,6 @@ def run(args: argparse.Namespace) -> int:
     report = add_baseline(folder, NAME, evaluations)
     rows = {NAME: evaluations["test"]}
     if "test" in report.evaluations:
-        rows = {folder.path.name: report.evaluations["test"], **rows}
+        rows = {"this run": report.evaluations["test"], **rows}
     Console().print(comparison_table(rows))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def _pairs(args: list[str]) -> list[tuple[str, str | None]]:
     pairs: list[tuple[str, str | None]] = []
-    for arg, following in zip(args, [*args[1:], None], strict=True):
+    for arg, following in zip_longest(args, args[1:]):
         if arg.startswith("--"):
             name, equals, value = arg.removeprefix("--").partition("=")
             pairs.append((name, value if equals else following))
