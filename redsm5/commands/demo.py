@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redsm5.errors import UserError
 
-POSTS = 1200
+POSTS = 1500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
