@@ -22,7 +22,8 @@ RUN_COMMANDS = {
 """Commands whose options are the config itself."""
 
 OTHER_COMMANDS = {
-    "predict": "probabilities, decisions and evidence spans for posts, as JSONL",
+    "predict": "probabilities, decisions and evidence spans for posts, as JSONL or Parquet",
+    "export": "a finished run as a folder that predicts anywhere",
     "data": "check a corpus, or write a synthetic one",
     "models": "the table of encoders",
     "baseline": "the TF-IDF baseline on the split of a run",

@@ -26,7 +26,7 @@ def test_main_version(capsys):
         (["fitt"], "there is no command 'fitt'; the commands are fit, validate"),
         (["baseline"], "the following arguments are required: run"),
         (["predict", "x", "--posts", "a.csv", "--text", "b"], "not allowed with argument"),
-        (["predict", "--text", "b"], "name the run once"),
+        (["predict", "--text", "b"], "name the model once"),
         (["demo", "--config", "missing.yaml"], "there is no config missing.yaml"),
         (["test"], "name the run: redsm5 test RUN_DIR"),
         (["validate", "no/such/run"], "there is no config file no/such/run/config.yaml"),

@@ -1,9 +1,10 @@
-"""``redsm5 predict``: probability, decision and evidence spans per post and criterion, as JSONL."""
+"""``redsm5 predict``: probability, decision and evidence spans per post and criterion, as JSONL or Parquet."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,54 +12,89 @@ from redsm5.errors import UserError
 
 if TYPE_CHECKING:
     from redsm5.datamodules.corpus import Post
-    from redsm5.run.folder import RunFolder
-    from redsm5.run.lightning_cli import ReDSM5CLI
+    from redsm5.inference.predictor import Predictor
+
+OUTPUT_SUFFIXES = (".jsonl", ".parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("run", nargs="?", help="folder of a finished run")
-    parser.add_argument("--config", help="instead of RUN: its config.yaml")
+    parser.add_argument("model", nargs="?", help="folder of a finished run, or an exported model")
+    parser.add_argument("--config", help="instead of MODEL: the config.yaml of a run")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--posts", help="posts as CSV, Parquet or JSONL with post_id and text; - reads JSONL from stdin"
     )
     source.add_argument("--text", help="the text of one post")
-    parser.add_argument("--out", default="-", help="JSONL file to write (default: stdout)")
+    parser.add_argument("--out", default="-", help="JSONL or Parquet file to write (default: JSONL on stdout)")
+    parser.add_argument("--device", default="auto", help="auto (CUDA where there is a GPU), cpu, cuda, cuda:1 ...")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument("--batch-tokens", type=int, help="padded tokens per batch (default: 8192): what memory allows")
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict; returns the exit code."""
-    if (args.run is None) == (args.config is None):
-        raise UserError("name the run once: redsm5 predict RUN_DIR, or --config RUN_DIR/config.yaml")
-    if args.out != "-" and not Path(args.out).absolute().parent.is_dir():
-        raise UserError(f"--out {args.out}: there is no folder {Path(args.out).absolute().parent}")
+    if (args.model is None) == (args.config is None):
+        raise UserError("name the model once: redsm5 predict FOLDER, or --config RUN/config.yaml")
+    for name, value in (("--threads", args.threads), ("--batch-tokens", args.batch_tokens)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}; it must be at least 1")
+    if args.text is not None and not args.text.strip():
+        raise UserError("--text is empty; give the text of a post")
+    _check_out(args.out)
 
-    from redsm5.atomic import write_text_atomically
+    from redsm5.run.quiet import quiet_libraries
+
+    quiet_libraries()
+    import torch
+
     from redsm5.datamodules.corpus import Post
-    from redsm5.datamodules.reading import read_posts
-    from redsm5.run.evaluation import open_run, read_thresholds
-    from redsm5.run.predictions import prediction_lines
+    from redsm5.datamodules.post_stream import PostStream
+    from redsm5.inference.predictor import BATCH_TOKENS, load
+    from redsm5.run.folder import RunFolder
 
-    posts = read_posts(args.posts) if args.text is None else (Post(id="text", text=args.text, author="text"),)
-    cli, folder = open_run([args.run] if args.run else ["--config", args.config], command="predict")
-    predicted = _predict(cli, folder, posts)
-    codes = cli.datamodule.codes
-    lines = prediction_lines(predicted, codes, read_thresholds(folder, codes))
-    if args.out == "-":
-        sys.stdout.write(lines)
-    else:
-        write_text_atomically(Path(args.out), lines, mode=0o600)
-        print(f"predictions: {args.out}")
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    folder = args.model or RunFolder.of_config(Path(args.config)).path
+    predictor = load(folder, device=args.device, batch_tokens=args.batch_tokens or BATCH_TOKENS)
+    if args.text is not None:
+        _write(predictor, [Post("text", args.text, "text")], args.out)
+        return 0
+    stream = PostStream(args.posts)
+    _write(predictor, stream, args.out)
+    if stream.without_text:
+        print(
+            f"left out: {stream.without_text:,} rows without text (the first: {stream.first_without_text})",
+            file=sys.stderr,
+        )
     return 0
 
 
-def _predict(cli: ReDSM5CLI, folder: RunFolder, posts: tuple[Post, ...]) -> list:  # type: ignore[type-arg]
-    from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
+def _check_out(out: str) -> None:
+    path = Path(out).absolute()
+    if out == "-":
+        return
+    if not path.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {path.parent}; make it, or choose another")
+    if path.is_dir():
+        raise UserError(f"--out {out} is a directory; give a file")
+    if path.suffix not in OUTPUT_SUFFIXES:
+        raise UserError(f"--out {out}: the extension must be one of {', '.join(OUTPUT_SUFFIXES)}")
 
-    cli.datamodule.set_predict_posts(posts)
-    trainer = cli.make_trainer(plugins=[AtomicCheckpointIO()], default_root_dir=str(folder.path))
-    trainer.predict(
-        cli.model, datamodule=cli.datamodule, ckpt_path=folder.best, weights_only=True, return_predictions=False
-    )
-    return cli.model.predicted["predict"]
+
+def _write(predictor: Predictor, posts: Iterable[Post], out: str) -> None:
+    from redsm5.inference.output import chunk_lines, predict_to_file
+    from redsm5.inference.predictor import chunks
+    from redsm5.inference.progress import PredictionProgress
+
+    with PredictionProgress() as progress:
+        if out != "-":
+            predict_to_file(predictor, posts, Path(out).absolute(), progress)
+        else:
+            for chunk in chunks(posts):
+                sys.stdout.write(chunk_lines(predictor, chunk))
+                sys.stdout.flush()
+                progress(len(chunk), False)
+    if out != "-":
+        reused = f", {progress.reused:,} of them by an earlier run" if progress.reused else ""
+        print(f"predictions: {out} ({progress.posts:,} posts{reused})")

@@ -14,7 +14,7 @@ from redsm5.catalog import facts
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.batching import Batching, BatchSize
 from redsm5.datamodules.checks import at_least, check_fuzzy, check_source, check_split, check_windows
-from redsm5.datamodules.corpus import Corpus, Post
+from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.dataset import PostDataset, WindowSettings
 from redsm5.datamodules.formats import Example, Format, MultiLabel
 from redsm5.datamodules.frames import Layout
@@ -23,9 +23,9 @@ from redsm5.datamodules.reading import read_corpus
 from redsm5.datamodules.sampler import PlanSampler
 from redsm5.datamodules.split import GroupBy, Part, Split
 from redsm5.datamodules.split_choice import SplitChoice
-from redsm5.datamodules.targets import Targets, no_targets, targets_of
+from redsm5.datamodules.targets import Targets, targets_of
 from redsm5.datamodules.token_cache import cached_tokens
-from redsm5.datamodules.tokenization import TokenTable, tokenize
+from redsm5.datamodules.tokenization import TokenTable
 from redsm5.datamodules.tokenizer import load_tokenizer
 from redsm5.errors import UserError
 
@@ -151,7 +151,6 @@ class ReDSM5DataModule(pl.LightningDataModule):
         self._tokens: TokenTable | None = None
         self._targets: tuple[Targets, ...] | None = None
         self._gold: dict[str, GoldPost] = {}
-        self._predict_posts: tuple[Post, ...] | None = None
 
     def prepare_data(self) -> None:
         """Do what ``setup`` does, on one rank first, so that the others find the token cache and the manifest."""
@@ -199,14 +198,6 @@ class ReDSM5DataModule(pl.LightningDataModule):
             targets_of(self.corpus, post.id, tokens.text(i)[1]) for i, post in enumerate(self.corpus.posts)
         )
 
-    def set_predict_posts(self, posts: tuple[Post, ...]) -> None:
-        """Let ``predict_dataloader`` run over these posts; otherwise it runs over those of the corpus.
-
-        Args:
-            posts: ``post_index`` of the batches points into them.
-        """
-        self._predict_posts = posts
-
     @property
     def codes(self) -> tuple[str, ...]:
         """Criterion codes in the order of the outputs."""
@@ -229,11 +220,6 @@ class ReDSM5DataModule(pl.LightningDataModule):
     def all_post_ids(self) -> tuple[str, ...]:
         """Ids that ``post_index`` of training, validation and test batches points into."""
         return tuple(post.id for post in self.corpus.posts)
-
-    def predict_ids(self) -> tuple[str, ...]:
-        """Ids that ``post_index`` of prediction batches points into."""
-        posts = self.corpus.posts if self._predict_posts is None else self._predict_posts
-        return tuple(post.id for post in posts)
 
     def gold(self, part: Part) -> list[GoldPost]:
         """The truth about the posts of a part, in the order of the corpus."""
@@ -264,17 +250,6 @@ class ReDSM5DataModule(pl.LightningDataModule):
         """Batches of the test part."""
         return self._loader(self._sampler("test", training=False))
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the posts to predict."""
-        posts = self._predict_posts
-        if posts is None:
-            return self._loader(self._sampler(None, training=False))
-        # Tokenised in memory: the cache is for a corpus, which comes again.
-        tokens = tokenize([post.text for post in posts], self.tokenizer)
-        nothing = no_targets(self.n_criteria)
-        dataset = self._dataset(tokens, (nothing,) * len(posts), training=False)
-        return self._loader(self._plan_sampler(dataset, range(len(posts))))
-
     def _check_room(self, layout: Layout) -> None:
         frame = layout.longest_frame
         room, least = self.max_length - frame, max(LEAST_ROOM, self.stride + 1)
@@ -289,13 +264,11 @@ class ReDSM5DataModule(pl.LightningDataModule):
         settings = WindowSettings(self.max_length - layout.longest_frame, self.stride, self.max_windows, self.seed)
         return PostDataset(tokens, targets, layout, settings, training=training)
 
-    def _sampler(self, part: Part | None, *, training: bool) -> PlanSampler:
-        """The sampler of a part, or of the whole corpus."""
+    def _sampler(self, part: Part, *, training: bool) -> PlanSampler:
         dataset = self._dataset(_ready(self._tokens), _ready(self._targets), training=training)
-        chosen = set(self.all_post_ids() if part is None else self.split.part(part))
-        return self._plan_sampler(dataset, [i for i, post in enumerate(self.corpus.posts) if post.id in chosen])
+        chosen = set(self.split.part(part))
+        posts = [i for i, post in enumerate(self.corpus.posts) if post.id in chosen]
 
-    def _plan_sampler(self, dataset: PostDataset, posts: range | list[int]) -> PlanSampler:
         def examples(epoch: int) -> list[Example]:
             if not dataset.training:
                 return [example for post in posts for example in self.format.examples(post, self.n_criteria)]

@@ -5,19 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
-from pathlib import Path
 
 from redsm5.datamodules.alignment import DEFAULT_CUTOFF, DEFAULT_MARGIN, align
 from redsm5.datamodules.audit import CorpusAudit, make_audit
 from redsm5.datamodules.corpus import Corpus, Criterion, Post
 from redsm5.datamodules.criteria import load_criteria
-from redsm5.datamodules.files import decode
-from redsm5.datamodules.rows import POST_COLUMNS, AnnotationRow, annotation_rows, post_rows
+from redsm5.datamodules.rows import AnnotationRow, annotation_rows, post_rows
 from redsm5.datamodules.settle import BoundRow, Conflicts, annotation_of, settle
 from redsm5.datamodules.sources import open_source
-from redsm5.datamodules.tables import jsonl_table, read_table
-from redsm5.datamodules.validation import author_of, unique_posts, validate
+from redsm5.datamodules.validation import validate
 from redsm5.errors import UserError
 
 _INDEX = re.compile(r"_(\d{1,6})\Z")
@@ -90,32 +86,6 @@ def check_corpus(
         UserError: It cannot be read.
     """
     return _read(path, posts, annotations, criteria, revision, conflicts, fuzzy_cutoff, fuzzy_margin)[1]
-
-
-def read_posts(path: str) -> tuple[Post, ...]:
-    """Posts alone, for predictions.
-
-    Args:
-        path: A file, a folder with one ``*posts*`` file, or ``-`` for JSON lines on the standard input.
-
-    Returns:
-        Each post once, in file order.
-
-    Raises:
-        UserError: They cannot be read, an id comes with two texts, or a text is empty.
-    """
-    if path == "-":
-        text, encoding = decode(sys.stdin.buffer.read(), "standard input")
-        table = jsonl_table(text, "standard input", encoding, POST_COLUMNS)
-    else:
-        table = read_table(_posts_file(path), POST_COLUMNS)
-    rows, _ = unique_posts(post_rows(table))
-    empty = [row for row in rows if not row.text.strip()]
-    if empty:
-        raise UserError(
-            f"{empty[0].place}: the post has no text ({len(empty)} such posts): remove them, nothing can be predicted"
-        )
-    return tuple(Post(row.post_id, row.text, author_of(row.post_id)) for row in rows)
 
 
 def corpus_sha256(posts: tuple[Post, ...], rows: tuple[AnnotationRow, ...], criteria: tuple[Criterion, ...]) -> str:
@@ -195,13 +165,3 @@ def _bind(rows: tuple[AnnotationRow, ...], texts: dict[str, str], cutoff: float,
             row, align(row.sentence, texts[row.post_id], hint=hint, cutoff=cutoff, margin=margin)
         )
     return tuple(bound[position] for position in range(len(rows)))
-
-
-def _posts_file(path: str) -> str:
-    folder = Path(path)
-    if not folder.is_dir():
-        return path
-    found = [entry for entry in sorted(folder.glob("*posts*")) if entry.is_file() and "annotations" not in entry.name]
-    if len(found) != 1:
-        raise UserError(f"{path}: there must be one file named *posts*, and there are {len(found)}; give the file")
-    return str(found[0])

@@ -51,7 +51,19 @@ def post_rows(table: Table) -> list[PostRow]:
     """
     if not table.rows:
         raise UserError(f"{table.name} has no rows")
-    return [PostRow(row.place, _identifier(row, "post_id"), _text(row, "text") or "") for row in table.rows]
+    return [post_row(row) for row in table.rows]
+
+
+def post_row(row: Row) -> PostRow:
+    """A post; a missing text is an empty one.
+
+    Args:
+        row: With at least ``POST_COLUMNS``.
+
+    Raises:
+        UserError: A cell has the wrong type; with file and row.
+    """
+    return PostRow(row.place, _identifier(row, "post_id"), _text(row, "text") or "")
 
 
 def annotation_rows(table: Table) -> tuple[list[AnnotationRow], int]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from redsm5.datamodules.files import decode, read_bytes
+from redsm5.datamodules.files import TextLines, open_file
 from redsm5.errors import UserError
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 MAX_CELL = 10_000_000
 """Characters that a cell may hold; more is a broken file, not a post."""
+
+
+PARQUET_ROWS = 1024
+"""Rows of a Parquet file that are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,24 @@ def read_table(path: str, required: tuple[str, ...], optional: tuple[str, ...] =
         UserError: One sentence with file and row: unreadable, not in that format, a required column is missing, a cell
             is too long.
     """
+    with open_rows(path, required, optional) as (kind, encoding, rows):
+        return Table(path, kind, encoding, tuple(rows))
+
+
+@contextmanager
+def open_rows(
+    path: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str, Iterator[Row]]]:
+    """A table row by row, in memory that does not grow with it: format, encoding and rows.
+
+    Args:
+        path: As for ``read_table``.
+        required: As for ``read_table``.
+        optional: As for ``read_table``.
+
+    Raises:
+        UserError: As ``read_table``; about a row, when it is reached.
+    """
     suffix = Path(path).suffix.lower()
     if Path(path).is_dir():
         raise UserError(f"{path} is a directory; give a {', '.join(TABLE_SUFFIXES)} file")
@@ -60,33 +81,30 @@ def read_table(path: str, required: tuple[str, ...], optional: tuple[str, ...] =
         raise UserError(
             f"{path}: the extension {suffix or '(none)'!r} is unknown; accepted are {', '.join(TABLE_SUFFIXES)}"
         )
-    content = read_bytes(path)
-    if suffix == ".parquet":
-        return _parquet(content, path, required, optional)
-    text, encoding = decode(content, path)
-    if suffix == ".jsonl":
-        return jsonl_table(text, path, encoding, required, optional)
-    return Table(path, "csv", encoding, _csv_rows(text, path, required, optional))
+    with open_file(path) as stream:
+        if suffix == ".parquet":
+            yield "parquet", "parquet", _parquet_rows(stream, path, required, optional)
+            return
+        lines = TextLines(stream, path)
+        read = jsonl_rows if suffix == ".jsonl" else csv_rows
+        yield suffix.removeprefix("."), lines.encoding, read(lines, path, required, optional)
 
 
-def jsonl_table(
-    text: str, name: str, encoding: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> Table:
-    """Read JSON lines: one object per line, blank lines skipped.
+def jsonl_rows(
+    lines: Iterable[str], name: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterator[Row]:
+    """JSON lines: one object per line, blank lines skipped.
 
     Args:
-        text: The lines.
+        lines: The lines.
         name: The file in messages.
-        encoding: What the audit reports.
         required: Keys that each object must have.
         optional: Keys that are kept where they are there.
 
     Raises:
         UserError: A line is not a JSON object or lacks a key; with its line.
     """
-    rows = []
-    # Not splitlines: JSON strings may hold U+2028 and the like unescaped.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"{name}, row {number}"
@@ -99,8 +117,54 @@ def jsonl_table(
         if not isinstance(record, dict):
             raise UserError(f"{place}: each line must be one JSON object, with the keys {', '.join(required)}")
         require_columns(place, list(record), required)
-        rows.append(Row(place, {key: record[key] for key in (*required, *optional) if key in record}))
-    return Table(name, "jsonl", encoding, tuple(rows))
+        yield Row(place, {key: record[key] for key in (*required, *optional) if key in record})
+
+
+def csv_rows(
+    lines: Iterable[str], name: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterator[Row]:
+    """CSV with a header; quoted cells may hold line breaks.
+
+    Args:
+        lines: The lines with their ends.
+        name: The file in messages.
+        required: Columns that must be there.
+        optional: Columns that are kept where they are there.
+
+    Raises:
+        UserError: There is no header, it lacks a column, or a row is broken; with its row.
+    """
+    header: list[str] | None = None
+    number, last_line = 0, 0
+    reader = csv.reader(lines, strict=True)
+    while True:
+        number += 1
+        # A row may span several lines: spreadsheets count rows, editors count lines.
+        line = "" if last_line + 1 == number else f" (line {last_line + 1})"
+        place = f"{name}, row {number}{line}"
+        try:
+            with _cell_limit():
+                cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise UserError(f"{place}: {_csv_sentence(str(error))}") from None
+        last_line = reader.line_num
+        if not cells:
+            continue
+        if header is None:
+            header = cells
+            _check_header(name, header, required)
+            continue
+        if len(cells) != len(header):
+            raise UserError(
+                f"{place}: {len(cells)} cells, but the header has {len(header)} columns; "
+                "quote cells that hold a comma or a line break"
+            )
+        values = dict(zip(header, cells, strict=True))
+        yield Row(place, {key: values[key] for key in (*required, *optional) if key in values})
+    if header is None:
+        raise UserError(f"{name} is empty: it has no header row")
 
 
 def require_columns(place: str, present: list[str], required: tuple[str, ...]) -> None:
@@ -135,42 +199,6 @@ def shown(value: object) -> str:
     return f"a text of {len(text)} characters"
 
 
-def _csv_rows(text: str, name: str, required: tuple[str, ...], optional: tuple[str, ...]) -> tuple[Row, ...]:
-    header: list[str] | None = None
-    rows: list[Row] = []
-    number, last_line = 0, 0
-    with _cell_limit():
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        while True:
-            number += 1
-            # A row may span several lines: spreadsheets count rows, editors count lines.
-            line = "" if last_line + 1 == number else f" (line {last_line + 1})"
-            place = f"{name}, row {number}{line}"
-            try:
-                cells = next(reader)
-            except StopIteration:
-                break
-            except csv.Error as error:
-                raise UserError(f"{place}: {_csv_sentence(str(error))}") from None
-            last_line = reader.line_num
-            if not cells:
-                continue
-            if header is None:
-                header = cells
-                _check_header(name, header, required)
-                continue
-            if len(cells) != len(header):
-                raise UserError(
-                    f"{place}: {len(cells)} cells, but the header has {len(header)} columns; "
-                    "quote cells that hold a comma or a line break"
-                )
-            values = dict(zip(header, cells, strict=True))
-            rows.append(Row(place, {key: values[key] for key in (*required, *optional) if key in values}))
-    if header is None:
-        raise UserError(f"{name} is empty: it has no header row")
-    return tuple(rows)
-
-
 def _check_header(name: str, header: list[str], required: tuple[str, ...]) -> None:
     if len(header) == 1 and len(required) > 1:
         for separator, word in ((";", "semicolons"), ("\t", "tabs")):
@@ -199,20 +227,19 @@ def _cell_limit() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _parquet(content: bytes, name: str, required: tuple[str, ...], optional: tuple[str, ...]) -> Table:
+def _parquet_rows(stream: IO[bytes], name: str, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[Row]:
     import pyarrow as pa  # Only who has a Parquet file waits for the import.
     import pyarrow.parquet as pq
 
+    number = 0
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
+        file = pq.ParquetFile(stream)
         present = list(file.schema_arrow.names)
         require_columns(name, present, required)
-        records = file.read(columns=[key for key in (*required, *optional) if key in present]).to_pylist()
+        wanted = [key for key in (*required, *optional) if key in present]
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=wanted):
+            for cells in batch.to_pylist():
+                number += 1
+                yield Row(f"{name}, row {number}", cells)
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise UserError(f"{name}: not a Parquet file that can be read; write it again") from None
-    return Table(
-        name,
-        "parquet",
-        "parquet",
-        tuple(Row(f"{name}, row {number}", cells) for number, cells in enumerate(records, 1)),
-    )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from redsm5.datamodules.datamodule import ReDSM5DataModule
     from redsm5.metrics.records import PredictedPost
 
-Part = Literal["val", "test", "predict"]
+Part = Literal["val", "test"]
 
 
 class MultiTaskModule(pl.LightningModule):
@@ -145,11 +145,7 @@ class MultiTaskModule(pl.LightningModule):
         """Losses and predictions of a test batch."""
         self._evaluation_step("test", batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> None:
-        """Predictions; they are collected, not returned."""
-        self._collect(batch, self(batch))
-
-    def _evaluation_step(self, part: Literal["val", "test"], batch: Batch) -> None:
+    def _evaluation_step(self, part: Part, batch: Batch) -> None:
         output, losses = self._shared_step(batch)
         self._log_losses(part, losses, batch)
         self._collect(batch, output)
@@ -168,7 +164,7 @@ class MultiTaskModule(pl.LightningModule):
     def _start_collecting(self) -> None:
         self._collector = PredictionCollector(n_criteria=self.datamodule.n_criteria, decoding=self.decoding)
 
-    on_validation_epoch_start = on_test_epoch_start = on_predict_epoch_start = _start_collecting
+    on_validation_epoch_start = on_test_epoch_start = _start_collecting
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation part."""
@@ -178,12 +174,7 @@ class MultiTaskModule(pl.LightningModule):
         """Log the metrics of the test part."""
         self._finish("test")
 
-    def on_predict_epoch_end(self) -> None:
-        """Keep the predictions."""
-        assert self._collector is not None
-        self.predicted["predict"] = self._collector.result(self.datamodule.predict_ids())
-
-    def _finish(self, part: Literal["val", "test"]) -> None:
+    def _finish(self, part: Part) -> None:
         assert self._collector is not None
         predicted = self._collector.result(self.datamodule.all_post_ids())
         self.predicted[part] = predicted

@@ -63,12 +63,14 @@ def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[Predicte
 
 
 def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console) -> None:
-    """Predict, evaluate and write: predictions, thresholds (from validation only), report, evidence page, tables."""
+    """Predict, evaluate, write: predictions, thresholds (from validation only), report, evidence page, tables."""
     predicted = predict_part(cli, folder, part)
     data = cli.datamodule
     gold = data.gold(part)
     if part == "val":
         thresholds = fit_thresholds(gold, predicted)
+        criteria = [{"code": c.code, "title": c.title, "text": c.text} for c in data.corpus.criteria]
+        write_text_atomically(folder.criteria, json.dumps(criteria, indent=2, ensure_ascii=False) + "\n")
         tuned = dict(zip(data.codes, thresholds, strict=True))
         write_text_atomically(folder.thresholds, json.dumps(tuned, indent=2) + "\n")
     else:

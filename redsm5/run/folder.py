@@ -49,6 +49,11 @@ class RunFolder:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def criteria(self) -> Path:
+        """The criteria in the order of the outputs: with them a run predicts without its corpus."""
+        return self.path / "criteria.json"
+
+    @property
     def thresholds(self) -> Path:
         """Thresholds per criterion, tuned on the validation part."""
         return self.path / "thresholds.json"
@@ -110,8 +115,9 @@ class RunFolder:
         return self.last if self.last.exists() else None
 
     def _clear(self) -> None:
-        own = [self.config, self.split, self.metrics, self.training, self.thresholds, self.report, self.best, self.last]
-        for part in ("val", "test", "predict"):
+        own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds]
+        own += [self.report, self.best, self.last]
+        for part in ("val", "test"):
             own += [self.predictions(part), self.evidence_page(part)]
         for path in own:
             path.unlink(missing_ok=True)

@@ -1,13 +1,11 @@
 import csv
-import io
 import random
-import sys
 from pathlib import Path
 
 import pytest
 
 from redsm5.datamodules.corpus import Span
-from redsm5.datamodules.reading import check_corpus, read_corpus, read_posts
+from redsm5.datamodules.reading import check_corpus, read_corpus
 from redsm5.datamodules.validation import author_of
 from redsm5.errors import UserError
 
@@ -237,32 +235,3 @@ def test_read_corpus_ignores_other_and_hidden_files(tmp_path):
     (tmp_path / ".posts.csv").write_text("x")
     (tmp_path / "old_posts.bak").write_text("x")
     assert len(read(tmp_path)[0].posts) == 3
-
-
-def test_read_posts_reads_a_file_a_folder_and_the_standard_input(tmp_path, monkeypatch):
-    write(tmp_path)
-    expected = [(*POSTS[0], "7"), (*POSTS[1], "7"), (*POSTS[2], "x9")]
-    lines = b'{"post_id": "s_7_1", "text": "Hi."}\n{"post_id": "s_7_1", "text": "Hi."}\n'
-    for path in (str(tmp_path / "my_posts.csv"), str(tmp_path)):
-        assert [(post.id, post.text, post.author) for post in read_posts(path)] == expected
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    assert [(post.id, post.text) for post in read_posts("-")] == [("s_7_1", "Hi.")]
-
-
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [
-        (b'{"post_id": "a", "text": ""}\n', "standard input, row 1: the post has no text"),
-        (
-            b'{"post_id": "a", "text": "x"}\n{"post_id": "a", "text": "y"}\n',
-            "standard input, row 2: the post 'a' has another",
-        ),
-        (b"", "standard input has no rows"),
-        (b'{"post_id": "a", "text": "\xff"}\n', "standard input, line 1"),
-    ],
-)
-def test_read_posts_refuses_with_one_sentence(monkeypatch, content, part):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    with pytest.raises(UserError) as caught:
-        read_posts("-")
-    assert part in str(caught.value)

@@ -197,11 +197,11 @@ def test_read_table_refuses_paths_that_are_no_table(tmp_path):
 
 
 def test_read_table_without_permission_is_a_sentence(tmp_path, monkeypatch):
-    def denied(self: Path) -> bytes:
+    def denied(self: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied")
 
     # The suite may run as root, whom a mode does not stop.
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(UserError, match=r"posts\.csv: no permission to read it"):
         read_table(str(tmp_path / "posts.csv"), POST_COLUMNS)
 

@@ -10,7 +10,6 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.batching import BatchSize, TokenBudget
-from redsm5.datamodules.corpus import Post
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.datamodules.formats import BinaryPairs, MultiLabel
 from redsm5.errors import UserError
@@ -149,7 +148,6 @@ class Recorder(pl.LightningModule):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.seen = []
-        self.predicted = []
 
     def training_step(self, batch, index):
         assert isinstance(batch, Batch)
@@ -158,9 +156,6 @@ class Recorder(pl.LightningModule):
 
     def validation_step(self, batch, index):
         assert isinstance(batch, Batch)
-
-    def predict_step(self, batch, index):
-        self.predicted += batch.post_index.tolist()
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.0)
@@ -179,35 +174,12 @@ def trainer_for(tmp_path, epochs=2):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_lightning_tells_the_sampler_the_epoch_and_predicts(make, tmp_path):
+def test_lightning_tells_the_sampler_the_epoch(make, tmp_path):
     data, model = make(batching=BatchSize(train=4)), Recorder()
     trainer_for(tmp_path).fit(model, datamodule=data)
     for epoch in range(2):
         expected = [batch.post_index.tolist() for batch in epoch_of(data.train_dataloader(), epoch)]
         assert [posts for number, posts in model.seen if number == epoch] == expected
-    posts = tuple(Post(f"new_{i}", "I feel gloomy. " * (1 + 20 * i), f"new_{i}") for i in range(3))
-    data.set_predict_posts(posts)
-    trainer_for(tmp_path).predict(model, datamodule=data, return_predictions=False)
-    assert sorted(model.predicted) == [0, 1, 2]
-    assert data.predict_ids() == ("new_0", "new_1", "new_2")
-
-
-def test_predicted_posts_have_no_targets(make):
-    data = make()
-    data.setup()
-    data.set_predict_posts((Post("new", "I feel gloomy.", "new"),))
-    (batch,) = data.predict_dataloader()
-    assert not batch.evidence_mask.any()
-    assert batch.spans.shape == (0, 4)
-    assert not batch.labels.any()
-
-
-def test_prediction_runs_over_the_corpus_unless_told_otherwise(make):
-    data = make()
-    data.setup()
-    seen = [int(i) for batch in data.predict_dataloader() for i in batch.post_index]
-    assert sorted(seen) == list(range(60))
-    assert data.predict_ids() == data.all_post_ids()
 
 
 def test_setup_runs_once(make):

@@ -50,6 +50,7 @@ def test_fit_leaves_everything_that_the_readme_lists(finished):
         "split.json",
         "metrics.csv",
         "training.json",
+        "criteria.json",
         "thresholds.json",
         "report.json",
         "predictions-val.jsonl",

@@ -1,0 +1,79 @@
+"""The model card of an exported model: what it is, what it is not for, how good it is, on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Literal
+
+from redsm5.catalog import CATALOG
+
+if TYPE_CHECKING:
+    from redsm5.datamodules.corpus import Criterion
+    from redsm5.inference.manifest import Base
+    from redsm5.metrics.evaluation import CriterionScores, Evaluation
+    from redsm5.report.models import Part, Report
+
+PART_NAMES: dict[Part, str] = {"val": "validation", "test": "test"}
+
+
+def model_card(
+    report: Report, criteria: Sequence[Criterion], base: Base, kind: Literal["whole", "adapter_only"], name: str
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        report: Of the run; the figures are those of the test part where it was evaluated.
+        criteria: In the order of the outputs.
+        base: The encoder that was trained.
+        kind: What the folder holds.
+        name: Of the folder.
+    """
+    part: Part = "test" if "test" in report.evaluations else "val"
+    evaluation = report.evaluations[part]
+    known = CATALOG.get(base.id)
+    template = Template((files("redsm5.inference") / "card.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        name=name,
+        base=base.id,
+        revision=base.revision or "none (a local folder)",
+        licence=(known.licence if known else None) or "not stated; see its page before you pass these weights on",
+        holds="every weight" if kind == "whole" else "what was trained; the base encoder is loaded beside it",
+        criteria="\n".join(f"- **{c.title}** (`{c.code}`): {c.text}" for c in criteria),
+        part=PART_NAMES[part],
+        caution=""
+        if part == "test"
+        else "The test part was not evaluated: the validation part chose epoch and thresholds, so its figures flatter.",
+        headline=_headline(evaluation),
+        table=_table(evaluation),
+        posts=report.corpus.posts,
+        source_hash=report.corpus.sha256[:16],
+        splits=", ".join(f"{count} {part}" for part, count in report.corpus.splits.items()),
+        redsm5=report.environment.redsm5,
+        torch=report.environment.torch,
+        transformers=report.environment.transformers,
+        seed=report.environment.seed,
+    )
+
+
+def _headline(evaluation: Evaluation) -> str:
+    lines = [f"- {name}: {value}" for name, value in evaluation.headline().items()]
+    for key, words in (("tuned_f1_macro", "macro F1 at tuned thresholds"), ("hit_at_1", "hit@1")):
+        if (interval := evaluation.intervals.get(key)) is not None:
+            percent = round(100 * evaluation.bootstrap.level)
+            lines.append(f"- {percent} % interval of {words}: {interval.low:.3f} to {interval.high:.3f}")
+    return "\n".join(lines)
+
+
+def _table(evaluation: Evaluation) -> str:
+    head = "| criterion | posts with it | threshold | precision | recall | F1 | AUPRC | hit@1 |"
+    return "\n".join([head, "|---" * 8 + "|", *(_row(scores) for scores in evaluation.criteria)])
+
+
+def _row(scores: CriterionScores) -> str:
+    decided = scores.tuned or scores.at_half
+    threshold = 0.5 if scores.threshold is None else scores.threshold
+    values = (threshold, decided.precision, decided.recall, decided.f1, scores.auprc, scores.hit_at_1)
+    cells = ["–" if value is None else f"{value:.2f}" for value in values]
+    return f"| {scores.code} | {scores.support} | {' | '.join(cells)} |"

@@ -1,0 +1,158 @@
+"""A finished run as a folder that predicts anywhere: without the corpus, without the hub, without what trained it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from safetensors.torch import save_file
+
+from redsm5 import __version__, hub
+from redsm5.errors import UserError
+from redsm5.inference.build import ENCODER_PREFIX, build_network, state_sha256
+from redsm5.inference.card import model_card
+from redsm5.inference.manifest import MANIFEST, Base, ExportFolder, Manifest
+from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
+from redsm5.inference.predictor import Predictor
+from redsm5.inference.recipe import read_recipe, recipe_config
+from redsm5.report.writing import read_report
+from redsm5.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+    from redsm5.modules.network import Network
+
+Kind = Literal["whole", "adapter_only"]
+PROBE = "I have not slept for weeks. My sister came over with her dog, and it rained."
+"""A made-up text that an export must predict as its run does."""
+
+
+def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool = False) -> None:
+    """Write the model of a run into a folder, whole or not at all, and see that it predicts the same.
+
+    Args:
+        run: Folder of a finished run.
+        out: The new folder.
+        kind: ``whole``: every weight; ``adapter_only``: what was trained, on top of a base that is named by its id,
+            revision and hash.
+        overwrite: Replace an exported model that is there.
+
+    Raises:
+        UserError: The run is not finished, the folder exists or cannot be written, or nothing was left untrained.
+    """
+    source = RunFolder(Path(run).expanduser())
+    if not source.config.is_file() or (source.path / MANIFEST).is_file():
+        raise UserError(f"{run} is no folder of a run; give the run_dir of a finished fit")
+    _refuse_existing(out, overwrite)
+    files = read_model(source.path)
+    config = yaml.safe_load(source.config.read_text(encoding="utf-8"))
+    recipe = read_recipe(config, str(source.config))
+    n_outputs = recipe.data.format.build(files.criteria, files.tokenizer).n_outputs
+    network = build_network(files, n_outputs)
+    option = recipe.network.encoder
+    base = Base(id=option.id, revision=hub.resolved_revision(option.id, option.revision), sha256=None)
+    state = network.state_dict()
+    if kind == "adapter_only":
+        state = trained_state(network, option.id)
+        base = base.model_copy(
+            update={"sha256": state_sha256(replace(option, random_weights=False).build().state_dict())}
+        )
+    aside = ExportFolder(out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp"))
+    try:
+        aside.path.mkdir()
+        _write_yaml(aside.config, recipe_config(config))
+        shutil.copyfile(source.criteria, aside.criteria)
+        shutil.copyfile(source.thresholds, aside.thresholds)
+        aside.encoder.mkdir()
+        network.encoder.config.to_json_file(aside.encoder / "config.json", use_diff=False)
+        _write_tokenizer(files.tokenizer, aside.tokenizer)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, aside.weights)
+        report = read_report(source.report)
+        card = model_card(report, files.criteria, base, kind, out.name)
+        aside.card.write_text(card, encoding="utf-8")
+        _write_manifest(aside, base, kind)
+        _check_same(files, aside)
+        _put_in_place(aside.path, out, overwrite)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    finally:
+        shutil.rmtree(aside.path, ignore_errors=True)
+
+
+def trained_state(network: Network, encoder_id: str) -> dict[str, Tensor]:
+    """The tensors of a network without those parameters of its encoder that are frozen.
+
+    Args:
+        network: The network; what was trained has ``requires_grad``.
+        encoder_id: Named in the error.
+
+    Raises:
+        UserError: The whole encoder was trained: nothing can be left out.
+    """
+    frozen = {n for n, p in network.named_parameters() if n.startswith(ENCODER_PREFIX) and not p.requires_grad}
+    if not frozen:
+        raise UserError(
+            f"every weight of {encoder_id} was trained: there is no adapter to export alone; leave out --adapter-only"
+        )
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+
+
+def _refuse_existing(out: Path, overwrite: bool) -> None:
+    if not out.exists():
+        if not out.parent.is_dir():
+            raise UserError(f"--out {out}: there is no folder {out.parent}; make it, or choose another")
+        return
+    if not (out / MANIFEST).is_file():
+        raise UserError(f"--out {out} exists and is no exported model; choose another")
+    if not overwrite:
+        raise UserError(f"--out {out} holds an exported model; choose another, or add --overwrite")
+
+
+def _write_yaml(file: Path, values: dict[str, Any]) -> None:
+    file.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def _write_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """The tokenizer as it is now, mended: its own class, loaded again, might undo that."""
+    from transformers import PreTrainedTokenizerFast
+
+    plain = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_input_names=tokenizer.model_input_names,
+        model_max_length=tokenizer.model_max_length,
+        **tokenizer.special_tokens_map,
+    )
+    plain.save_pretrained(folder)
+
+
+def _write_manifest(folder: ExportFolder, base: Base, kind: Kind) -> None:
+    paths = sorted(path for path in folder.path.rglob("*") if path.is_file())
+    hashes = {path.relative_to(folder.path).as_posix(): sha256_of(path) for path in paths}
+    manifest = Manifest(redsm5=__version__, kind=kind, base=base, files=hashes)
+    folder.manifest.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _check_same(files: ModelFiles, exported: ExportFolder) -> None:
+    ours, theirs = Predictor(files, device="cpu"), Predictor(read_model(exported.path), device="cpu")
+    if ours.predict(PROBE) != theirs.predict(PROBE):
+        raise RuntimeError("the exported model does not predict as its run does")
+
+
+def _put_in_place(aside: Path, out: Path, overwrite: bool) -> None:
+    for path in aside.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    old = out.with_name(f".{out.name}.{secrets.token_hex(4)}.old") if overwrite and out.exists() else None
+    if old is not None:
+        os.rename(out, old)
+    os.rename(aside, out)
+    if old is not None:
+        shutil.rmtree(old)

@@ -1,0 +1,177 @@
+"""What a model is made of, read from a run or from an exported folder; nothing that is read is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from redsm5.datamodules.corpus import Criterion
+from redsm5.datamodules.criteria import load_criteria
+from redsm5.errors import UserError
+from redsm5.inference.manifest import MANIFEST, Base, ExportFolder, Manifest
+from redsm5.inference.recipe import Recipe, read_recipe
+from redsm5.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+NETWORK_PREFIX = "network."
+"""Of the network's keys in a checkpoint."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model before it is built.
+
+    Attributes:
+        recipe: Its options; the encoder's id is a folder for an exported model that holds its encoder.
+        criteria: In the order of the outputs.
+        thresholds: In the same order.
+        tokenizer: Of the encoder.
+        state: The network's tensors by name, those of ``base`` left out.
+        base: The pretrained encoder to be loaded first; None where ``state`` is all.
+        identity: Hash of all that decides a prediction.
+    """
+
+    recipe: Recipe
+    criteria: tuple[Criterion, ...]
+    thresholds: tuple[float, ...]
+    tokenizer: PreTrainedTokenizerFast
+    state: dict[str, Tensor]
+    base: Base | None
+    identity: str
+
+
+def read_model(path: str | Path) -> ModelFiles:
+    """The model in a folder.
+
+    Args:
+        path: An exported model, or the folder of a finished run.
+
+    Raises:
+        UserError: It is neither, a file is missing or damaged, or its encoder cannot be had.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {path}; give an exported model or the folder of a finished run")
+    if (folder / MANIFEST).is_file():
+        return _read_export(ExportFolder(folder))
+    if RunFolder(folder).config.is_file():
+        return _read_run(RunFolder(folder))
+    raise UserError(f"{path} holds neither an exported model ({MANIFEST}) nor a run (config.yaml)")
+
+
+def _read_export(folder: ExportFolder) -> ModelFiles:
+    from safetensors.torch import load_file
+
+    manifest = read_manifest(folder)
+    for name, digest in manifest.files.items():
+        file = folder.path / name
+        if not file.is_file():
+            raise UserError(f"{folder.path} lacks {name}; copy the whole folder again, or export it again")
+        if sha256_of(file) != digest:
+            raise UserError(f"{file} is damaged (its SHA-256 differs from {MANIFEST}); copy or export it again")
+    whole = manifest.kind == "whole"
+    recipe = read_recipe(_yaml(folder.config), str(folder.config))
+    return ModelFiles(
+        recipe=recipe.with_random_encoder(folder.encoder) if whole else recipe,
+        criteria=load_criteria(str(folder.criteria)),
+        thresholds=_thresholds(folder.thresholds, load_criteria(str(folder.criteria))),
+        tokenizer=_exported_tokenizer(folder.tokenizer),
+        state=load_file(folder.weights),
+        base=None if whole else manifest.base,
+        identity=sha256_of(folder.manifest),
+    )
+
+
+def _read_run(folder: RunFolder) -> ModelFiles:
+    from redsm5.datamodules.tokenizer import load_tokenizer
+
+    for file in (folder.training, folder.best, folder.thresholds, folder.criteria):
+        if not file.is_file():
+            raise UserError(f"{folder.path} holds no finished run ({file.name} is missing); run redsm5 fit to its end")
+    recipe = read_recipe(_yaml(folder.config), str(folder.config))
+    criteria = load_criteria(str(folder.criteria))
+    encoder = recipe.network.encoder
+    parts = (sha256_of(folder.best), folder.thresholds.read_text(), folder.criteria.read_text(), repr(recipe))
+    return ModelFiles(
+        # The checkpoint holds every weight; of the encoder only the architecture is read again.
+        recipe=recipe.with_random_encoder(),
+        criteria=criteria,
+        thresholds=_thresholds(folder.thresholds, criteria),
+        tokenizer=load_tokenizer(encoder.id, encoder.revision),
+        state=_checkpoint_state(folder.best),
+        base=None,
+        identity=hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest(),
+    )
+
+
+def read_manifest(folder: ExportFolder) -> Manifest:
+    """The manifest of an exported model.
+
+    Raises:
+        UserError: It cannot be read, or is of another version.
+    """
+    try:
+        return Manifest.model_validate_json(folder.manifest.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{folder.manifest} is no manifest of this version of redsm5 ({where}: {first['msg']}); export again"
+        ) from error
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checkpoint_state(file: Path) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        state = checkpoint["state_dict"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise UserError(f"{file} is no checkpoint that can be read; fit again with --overwrite true") from error
+    return {k.removeprefix(NETWORK_PREFIX): v for k, v in state.items() if k.startswith(NETWORK_PREFIX)}
+
+
+def _thresholds(file: Path, criteria: tuple[Criterion, ...]) -> tuple[float, ...]:
+    try:
+        values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if values.keys() != {criterion.code for criterion in criteria}:
+            raise ValueError
+        return tuple(float(values[criterion.code]) for criterion in criteria)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{file} does not hold one threshold per criterion; fit or export again") from error
+
+
+def _exported_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"the tokenizer in {folder} cannot be read; export again") from error
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    return tokenizer
+
+
+def _yaml(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read as YAML; fit or export again") from error
