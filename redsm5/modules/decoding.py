@@ -105,17 +105,19 @@ def decode_spans(candidates: Iterable[ScoredSpan], decoding: SpanDecoding) -> tu
 
 
 def _select(start: Ints, end: Ints, score: Floats, decoding: SpanDecoding) -> tuple[ScoredSpan, ...]:
-    order = np.lexsort((end, start, -score))
-    start, end, score = start[order], end[order], score[order]
     chosen: list[ScoredSpan] = []
     while len(start) and len(chosen) < decoding.max_spans:
-        chosen.append(ScoredSpan(int(start[0]), int(end[0]), float(score[0])))
-        shared = np.maximum(0, np.minimum(end, end[0]) - np.maximum(start, start[0]))
-        union = (end - start) + (end[0] - start[0]) - shared
+        # Not sorted: of thousands of candidates a few are asked for.
+        ties = np.flatnonzero(score == score.max())
+        best = ties[0] if len(ties) == 1 else ties[np.lexsort((end[ties], start[ties]))[0]]
+        first, last = start[best], end[best]
+        chosen.append(ScoredSpan(int(first), int(last), float(score[best])))
+        shared = np.maximum(0, np.minimum(end, last) - np.maximum(start, first))
+        union = (end - start) + (last - first) - shared
         iou = shared / np.maximum(union, 1)
         # The span itself has IoU 1, and so do its copies: they go even where nms_iou is 1. A part of a better span, or
         # what swallows it, has a small IoU and is the same evidence all the same.
-        shorter = np.minimum(end - start, end[0] - start[0])
+        shorter = np.minimum(end - start, last - first)
         keep = (iou < 1) & (iou <= decoding.nms_iou) & (shared <= NESTED * shorter)
         start, end, score = start[keep], end[keep], score[keep]
     return tuple(chosen)
