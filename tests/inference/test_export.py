@@ -77,7 +77,7 @@ def test_export_loads_where_neither_the_run_nor_the_encoder_is(exported, tmp_pat
         "import sys, redsm5\n"
         f"model = redsm5.load({str(moved)!r})\n"
         f"print(sorted(model.predict({TEXTS!r})[0].probabilities.items()))\n"
-        "assert 'lightning' not in sys.modules and 'pandas' not in sys.modules, 'heavy imports'\n"
+        "assert 'lightning' not in sys.modules, 'lightning is not needed'\n"
     )
     environment = {
         **os.environ,
