@@ -23,6 +23,7 @@ RUN_COMMANDS = {
 
 OTHER_COMMANDS = {
     "predict": "probabilities, decisions and evidence spans for posts, as JSONL",
+    "view": "a page of a run's posts, spans, figures and curves, for the browser",
     "data": "check a corpus, or write a synthetic one",
     "models": "the table of encoders",
     "baseline": "the TF-IDF baseline on the split of a run",
