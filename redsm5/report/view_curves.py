@@ -143,4 +143,5 @@ def _tables(name: str, curve: PrecisionRecall | None, bins: Sequence[Reliability
 
 
 def _short(count: int) -> str:
-    return str(count) if count < 1000 else f"{count / 1000:.1f}k" if count < 10_000 else f"{count // 1000}k"
+    """A count that fits over its bar; the exact one is in the table."""
+    return str(count) if count < 1000 else f"{count / 1000:.0f}k"

@@ -92,6 +92,23 @@ def test_panels_fit_a_phone_in_both_schemes(opened, panel, scheme):
     assert (brightness > 382) == (scheme == "light")
 
 
+@pytest.mark.parametrize("width", [390, 700, 1000, 1400])
+def test_text_and_criteria_of_a_post_never_overlap(opened, width):
+    page = opened(hash_=f"#post={SPECIAL_ID}", width=width, height=700)
+    text, table = (page.locator(selector).bounding_box() for selector in ("#text", "#verdicts table"))
+    beside = table["x"] >= text["x"] + text["width"]
+    below = table["y"] >= text["y"] + text["height"]
+    assert beside or below
+
+
+def test_row_of_the_chosen_post_is_in_view(opened):
+    page = opened(hash_=f"#post={SPECIAL_ID}", width=1000, height=800)
+    row = page.locator("#list li[aria-selected=true]").bounding_box()
+    listed = page.locator("#list").bounding_box()
+    assert listed["y"] <= row["y"]
+    assert row["y"] + row["height"] <= listed["y"] + listed["height"] + 1
+
+
 def test_markup_in_a_post_stays_text_and_offsets_count_characters(opened):
     page = opened(hash_=f"#post={SPECIAL_ID}")
     with untouched_title(page):

@@ -89,7 +89,8 @@ def test_validate_and_test_give_the_same_numbers_again(finished):
     assert set(first) == {"val", "test"}
 
 
-def test_view_makes_the_page_of_fit_again_to_the_byte(finished, tmp_path):
+def test_view_makes_the_page_of_an_evaluation_again_to_the_byte(finished, tmp_path):
+    assert main(["validate", str(finished)]) == 0
     assert main(["view", str(finished), "--part", "val", "--out", str(tmp_path / "again.html")]) == 0
     assert (tmp_path / "again.html").read_bytes() == (finished / "view-val.html").read_bytes()
 

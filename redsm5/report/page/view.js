@@ -218,6 +218,7 @@ function start() {
   const asked = page.posts.findIndex((post) => post.id === hash.get("post"));
   if (asked >= 0) choose(asked);
   filterPosts();
+  rows[state.chosen]?.scrollIntoView({ block: "nearest" }); // the filters above may have grown since
   if (byId(`tab-${hash.get("tab")}`)) showPanel(hash.get("tab"));
   document.documentElement.dataset.ready = "yes";
 }
