@@ -24,6 +24,7 @@ RUN_COMMANDS = {
 OTHER_COMMANDS = {
     "predict": "probabilities, decisions and evidence spans for posts, as JSONL or Parquet",
     "export": "a finished run as a folder that predicts anywhere",
+    "view": "a page of a run's posts, spans, figures and curves, for the browser",
     "data": "check a corpus, or write a synthetic one",
     "models": "the table of encoders",
     "baseline": "the TF-IDF baseline on the split of a run",

@@ -41,7 +41,9 @@ def test_main_bad_usage_is_one_sentence_and_code_2(args, said, capsys):
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("args", [["--help"], ["data", "check", "--help"], ["predict", "--help"], ["models", "--help"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["data", "check", "--help"], ["predict", "--help"], ["view", "--help"], ["models", "--help"]]
+)
 def test_help_imports_no_torch(args):
     code = (
         "import sys\nfrom redsm5.cli import main\n"

@@ -95,7 +95,7 @@ def comparison_table(rows: Mapping[str, Evaluation]) -> Table:
     table.add_column("model", overflow="fold")
     for _, name in COMPARED:
         table.add_column(name, justify="right")
-    values = {model: [_compared(evaluation, key) for key, _ in COMPARED] for model, evaluation in rows.items()}
+    values = {model: [compared(evaluation, key) for key, _ in COMPARED] for model, evaluation in rows.items()}
     best = [max((v for v in column if v is not None), default=None) for column in zip(*values.values(), strict=True)]
     for model, cells in values.items():
         texts = [number(v) for v in cells]
@@ -116,7 +116,8 @@ def number(value: float | None, digits: int = 3) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
-def _compared(evaluation: Evaluation, key: str) -> float | None:
+def compared(evaluation: Evaluation, key: str) -> float | None:
+    """The value under a key of ``COMPARED``."""
     scalars = evaluation.scalars()
     if key == "exact_match":
         key = "tuned_exact_match"
@@ -175,16 +176,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
-    table = _table(f"Criteria together{_interval_note(evaluation)}")
+    table = _table(f"Criteria together{interval_note(evaluation)}")
     table.add_column("metric", min_width=42)
     table.add_column("at .5", min_width=20)
     if evaluation.tuned is not None:
         table.add_column("at tuned thresholds", min_width=20)
     for field, name in SUMMARY_ROWS:
-        cells = [_with_interval(_field(evaluation.at_half, field), evaluation.intervals.get(field))]
+        cells = [_with_interval(field_value(evaluation.at_half, field), evaluation.intervals.get(field))]
         if evaluation.tuned is not None:
             interval = evaluation.intervals.get(f"tuned_{field}")
-            cells.append(_with_interval(_field(evaluation.tuned, field), interval))
+            cells.append(_with_interval(field_value(evaluation.tuned, field), interval))
         table.add_row(name, *cells)
     table.add_row("macro AUPRC", _with_interval(evaluation.auprc_macro, evaluation.intervals.get("auprc_macro")))
     if evaluation.published:
@@ -194,7 +195,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
 
 
 def _evidence_table(evaluation: Evaluation) -> Table:
-    table = _table(f"Evidence, {evaluation.evidence_pairs} (post, criterion) pairs{_interval_note(evaluation)}")
+    table = _table(f"Evidence, {evaluation.evidence_pairs} (post, criterion) pairs{interval_note(evaluation)}")
     table.add_column("metric", min_width=42)
     table.add_column("given the gold criteria", min_width=20)
     table.add_column("end to end", min_width=20)
@@ -202,9 +203,9 @@ def _evidence_table(evaluation: Evaluation) -> Table:
         key = evidence_key(field)
         table.add_row(
             name,
-            _with_interval(_field(evaluation.evidence_given_gold, field), evaluation.intervals.get(key)),
+            _with_interval(field_value(evaluation.evidence_given_gold, field), evaluation.intervals.get(key)),
             _with_interval(
-                _field(evaluation.evidence_end_to_end, field), evaluation.intervals.get(f"end_to_end_{key}")
+                field_value(evaluation.evidence_end_to_end, field), evaluation.intervals.get(f"end_to_end_{key}")
             ),
         )
     if evaluation.left_out_pairs:
@@ -227,7 +228,8 @@ def _count_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _field(scores: CriteriaSummary | EvidenceScores, field: str) -> float | None:
+def field_value(scores: CriteriaSummary | EvidenceScores, field: str) -> float | None:
+    """A field of a summary by its name."""
     value: float | None = getattr(scores, field)
     return value
 
@@ -237,7 +239,8 @@ def _with_interval(value: float | None, interval: Interval | None) -> str:
     return text if interval is None or value is None else f"{text}  {number(interval.low)} to {number(interval.high)}"
 
 
-def _interval_note(evaluation: Evaluation) -> str:
+def interval_note(evaluation: Evaluation) -> str:
+    """What the intervals are, in brackets; nothing where there are none."""
     if not evaluation.intervals:
         return ""
     return f" ({evaluation.bootstrap.level:.0%} intervals from {evaluation.bootstrap.resamples} resamples of authors)"

@@ -14,12 +14,12 @@ from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.metrics.evaluate import evaluate
 from redsm5.metrics.thresholds import fit_thresholds
-from redsm5.report.evidence_page import write_evidence_page
 from redsm5.report.tables import evaluation_tables
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.folder import RunFolder
 from redsm5.run.predictions import prediction_lines
 from redsm5.run.reporting import update_report
+from redsm5.run.view import write_run_view
 
 if TYPE_CHECKING:
     from redsm5.metrics.records import PredictedPost
@@ -63,7 +63,7 @@ def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[Predicte
 
 
 def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console) -> None:
-    """Predict, evaluate, write: predictions, thresholds (from validation only), report, evidence page, tables."""
+    """Predict, evaluate and write: predictions, thresholds (from validation only), report, view page, tables."""
     predicted = predict_part(cli, folder, part)
     data = cli.datamodule
     gold = data.gold(part)
@@ -77,21 +77,11 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
         thresholds = read_thresholds(folder, data.codes)
     evaluation = evaluate(gold, predicted, data.codes, thresholds, seed=cli.config.seed_everything)
     write_text_atomically(folder.predictions(part), prediction_lines(predicted, data.codes, thresholds), mode=0o600)
-    write_evidence_page(
-        folder.evidence_page(part),
-        texts={g.post_id: data.corpus.post_by_id[g.post_id].text for g in gold},
-        gold=gold,
-        predicted=predicted,
-        codes=data.codes,
-        titles=[c.title for c in data.corpus.criteria],
-        thresholds=thresholds,
-        heading=f"{folder.path.name}: evidence in the {'validation' if part == 'val' else 'test'} part",
-        facts=evaluation.headline(),
-    )
     update_report(cli, folder, part, evaluation, thresholds)
+    page = write_run_view(folder, part, corpus=data.corpus)
     for table in evaluation_tables(evaluation, {c.code: c.title for c in data.corpus.criteria}):
         console.print(table)
-    console.print(f"report: {folder.report}\nevidence page: {folder.evidence_page(part)}", soft_wrap=True)
+    console.print(f"report: {folder.report}\nview page: {page}", soft_wrap=True)
 
 
 def read_thresholds(folder: RunFolder, codes: tuple[str, ...]) -> tuple[float, ...]:

@@ -72,9 +72,9 @@ class RunFolder:
         """Predictions of a part."""
         return self.path / f"predictions-{part}.jsonl"
 
-    def evidence_page(self, part: str) -> Path:
-        """The page that shows the evidence in the text."""
-        return self.path / f"evidence-{part}.html"
+    def view(self, part: str) -> Path:
+        """The page that shows posts, spans and figures."""
+        return self.path / f"view-{part}.html"
 
     @classmethod
     def of_config(cls, config_file: Path) -> RunFolder:
@@ -118,7 +118,7 @@ class RunFolder:
         own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds]
         own += [self.report, self.best, self.last]
         for part in ("val", "test"):
-            own += [self.predictions(part), self.evidence_page(part)]
+            own += [self.predictions(part), self.view(part)]
         for path in own:
             path.unlink(missing_ok=True)
 

@@ -54,7 +54,7 @@ def test_fit_leaves_everything_that_the_readme_lists(finished):
         "thresholds.json",
         "report.json",
         "predictions-val.jsonl",
-        "evidence-val.html",
+        "view-val.html",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
@@ -88,6 +88,12 @@ def test_validate_and_test_give_the_same_numbers_again(finished):
     assert main(["test", "--config", str(finished / "config.yaml")]) == 0
     assert read_report(finished / "report.json").evaluations == first
     assert set(first) == {"val", "test"}
+
+
+def test_view_makes_the_page_of_an_evaluation_again_to_the_byte(finished, tmp_path):
+    assert main(["validate", str(finished)]) == 0
+    assert main(["view", str(finished), "--part", "val", "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_bytes() == (finished / "view-val.html").read_bytes()
 
 
 def test_fit_same_seed_gives_the_same_metrics_to_the_bit(finished, tmp_path):

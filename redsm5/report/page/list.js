@@ -65,6 +65,7 @@ const TESTS = {
   alarm: (outcome) => outcome === "alarm",
   misplaced: (outcome, post, k) => misplaced(post, k),
   some: (outcome) => outcome !== "",
+  rest: (outcome) => outcome === "",
 };
 
 const CHOICES = {
@@ -75,6 +76,7 @@ const CHOICES = {
     ["missed", "Missed"],
     ["alarm", "False alarm"],
     ["misplaced", "Hit, best span off the evidence"],
+    ["rest", "Neither gold nor predicted"],
   ],
   predictions: [
     ["all", "All posts"],
@@ -92,7 +94,7 @@ function passes(post, filter) {
   if (filter.criterion === "") {
     if (filter.outcome === "all") return true;
     if (filter.outcome === "right") return !holds("wrong");
-    if (filter.outcome === "none") return !holds("some");
+    if (filter.outcome === "none" || filter.outcome === "rest") return !holds("some");
   }
   if (filter.hard && filter.outcome === "all") return true;
   return filter.outcome === "none" ? !holds("some") : holds(filter.outcome);

@@ -13,13 +13,9 @@ function layersOf(post) {
   page.criteria.forEach((_, k) => {
     if (page.has_gold) post.gold[k].forEach((span) => add("gold", k, span));
     if (page.has_gold) post.hard[k].forEach((span) => add("hard", k, span));
-    for (const span of post.spans[k]) if (beatsNull(span)) add(post.decided[k] ? "model" : "weak", k, span);
+    for (const span of post.spans[k]) add(post.decided[k] ? "model" : "weak", k, span);
   });
   return layers;
-}
-
-function beatsNull(span) {
-  return span[2] === null || span[2] > page.min_score;
 }
 
 const KINDS = { gold: "gold", hard: "hard negative", model: "model" };

@@ -60,16 +60,12 @@ function modelCell(post, k) {
 
 /** A line per span of the model, best first; `onSpan(k, start)` is called with a UTF-16 offset. */
 function spanList(post, k, onSpan) {
-  const beating = post.spans[k].filter(beatsNull);
+  const found = post.spans[k];
   const spoken = post.decided[k] || (page.has_gold && post.labels[k]);
-  if (!beating.length) {
-    if (!spoken) return null;
-    const best = post.spans[k][0];
-    return element("p", "faint", best ? `no span beats \u201cno evidence\u201d (best ${decimals(best[2], 2)})` : "no span");
-  }
+  if (!found.length) return spoken ? element("p", "faint", "no span beats \u201cno evidence\u201d") : null;
   const unit = unitsOf(post.text);
   const list = element("ul", "spans");
-  for (const [start, end, score, hit] of spoken ? beating : beating.slice(0, 1)) {
+  for (const [start, end, score, hit] of spoken ? found : found.slice(0, 1)) {
     const button = element("button", post.decided[k] ? "span" : "span weak");
     button.type = "button";
     button.title = `characters ${start} to ${end}, score ${decimals(score, 2)}`;

@@ -6,7 +6,9 @@ import pytest
 
 from redsm5.datamodules.corpus import Span
 from redsm5.metrics.records import GoldPost, PredictedPost, ScoredSpan
-from redsm5.report.evidence_page import criterion_marks, embedded_json, page_data, write_evidence_page
+from redsm5.report.markup import tag
+from redsm5.report.view_page import embedded_json, write_view_page
+from redsm5.report.view_posts import criterion_marks, page_data
 
 CODES = ("SLEEP_ISSUES", "FATIGUE")
 TEXT = "I 😀 cannot sleep. <script>alert(1)</script> & </script> So tired."
@@ -23,18 +25,25 @@ GOLD = GoldPost(
 PREDICTED = PredictedPost("s_1_1", (0.9, 0.2), ((ScoredSpan(EVIDENCE.start, EVIDENCE.end, 2.5),), ()))
 
 
+DATA = {
+    "texts": {"s_1_1": TEXT},
+    "gold": [GOLD],
+    "predicted": [PREDICTED],
+    "decisions": [(True, False)],
+    "codes": CODES,
+    "titles": ("Sleep", "Fatigue"),
+    "thresholds": (0.5, 0.5),
+}
+
+
 def write(path, **changes):
-    settings = {
-        "texts": {"s_1_1": TEXT},
-        "gold": [GOLD],
-        "predicted": [PREDICTED],
-        "codes": CODES,
-        "titles": ("Sleep", "Fatigue"),
-        "thresholds": (0.5, 0.5),
-        "heading": 'Run <b>"x"</b>',
-        "facts": [("macro F1", ".8")],
-    }
-    write_evidence_page(path, **{**settings, **changes})
+    write_view_page(
+        path,
+        heading='Run <b>"x"</b> é',
+        facts=[("macro F1 <b>", ".8")],
+        data=page_data(**{**DATA, **changes}),
+        panels={"Curves": tag("p", "a < b é")},
+    )
     return path.read_text(encoding="ascii")
 
 
@@ -82,13 +91,18 @@ def test_page_without_gold_shows_predictions_alone(tmp_path):
     assert data["posts"][0]["spans"][0][0][3] is None
 
 
-def test_page_of_so_many_posts_says_how_many_there_are(tmp_path):
-    other = PredictedPost("s_2_1", (0.1, 0.1), ((), ()))
-    data = embedded(
-        write(tmp_path / "page.html", gold=None, predicted=[PREDICTED, other], texts={"s_1_1": TEXT, "s_2_1": "b"},
-              max_posts=1)
-    )  # fmt: skip
-    assert (len(data["posts"]), data["total"]) == (1, 2)
+def test_page_decisions_are_those_given_and_not_taken_again(tmp_path):
+    data = embedded(write(tmp_path / "page.html", decisions=[(False, True)]))
+    assert data["posts"][0]["decided"] == [0, 1]
+
+
+def test_page_has_a_tab_for_posts_and_one_per_panel(tmp_path):
+    page = write(tmp_path / "page.html")
+    assert re.findall(r'aria-controls="([^"]+)"', page) == ["panel-posts", "panel-curves"]
+    assert 'aria-labelledby="tab-posts"' in page
+    assert "a &lt; b &#233;" in page
+    write_view_page(tmp_path / "page.html", heading="x", facts=[], data=page_data(**DATA), panels={})
+    assert 'role="tab' not in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -96,17 +110,8 @@ def test_page_of_so_many_posts_says_how_many_there_are(tmp_path):
     [({"texts": {}}, "has no text"), ({"gold": []}, "has no gold"), ({"thresholds": (0.5,)}, "1 thresholds")],
 )
 def test_page_data_refuses_what_does_not_belong_together(change, said):
-    arguments = {
-        "texts": {"s_1_1": TEXT},
-        "gold": [GOLD],
-        "predicted": [PREDICTED],
-        "codes": CODES,
-        "titles": ("a", "b"),
-        "thresholds": (0.5, 0.5),
-        "min_score": 0.0,
-    }
     with pytest.raises(ValueError, match=said):
-        page_data(**{**arguments, **change})
+        page_data(**{**DATA, **change})
 
 
 def test_embedded_json_has_nothing_that_ends_a_script():

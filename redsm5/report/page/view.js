@@ -100,10 +100,9 @@ function filterPosts() {
   });
   const shown = state.visible.length.toLocaleString("en");
   const all = page.posts.length.toLocaleString("en");
-  const left = page.total > page.posts.length ? `, the first of ${page.total.toLocaleString("en")}` : "";
   byId("count").textContent = state.visible.length
-    ? `${shown === all ? "" : `${shown} of `}${all} posts${left}`
-    : `No post passes the filters${left ? ` (of ${all}${left})` : ""}.`;
+    ? `${shown === all ? "" : `${shown} of `}${all} posts`
+    : "No post passes the filters.";
   if (place() < 0 && state.visible.length) choose(state.visible[0]);
   showStep();
 }
@@ -134,7 +133,7 @@ function onKey(event) {
     else pin(null);
     return;
   }
-  if (typing) return;
+  if (typing || !isShown("posts")) return;
   const inList = event.target === listNode || event.target === document.body;
   const steps = { j: 1, k: -1 };
   if (inList) Object.assign(steps, { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity });
@@ -142,6 +141,20 @@ function onKey(event) {
   else if (event.key in steps) step(steps[event.key]);
   else return;
   event.preventDefault();
+}
+
+/** A number or a name in a figure that stands for posts: show them. */
+function onJump(event) {
+  const button = event.target.closest("button.jump");
+  if (!button) return;
+  byId("search").value = "";
+  byId("hard").checked = false;
+  byId("criterion").value = button.dataset.criterion;
+  byId("outcome").value = button.dataset.outcome;
+  filterPosts();
+  showPanel("posts");
+  if (state.visible.length) choose(state.visible[0]);
+  listNode.focus();
 }
 
 function fillSelect(select, choices) {
@@ -155,11 +168,6 @@ function legendItem(className, said) {
 }
 
 function start() {
-  for (const [name, value] of page.facts) {
-    const fact = element("div");
-    fact.append(element("dt", "", name), element("dd", "", value));
-    byId("facts").append(fact);
-  }
   fillSelect(byId("criterion"), [["", "All criteria"], ...page.criteria.map((c, k) => [String(k), c.title])]);
   fillSelect(byId("outcome"), page.has_gold ? CHOICES.gold : CHOICES.predictions);
   byId("hard-label").hidden = !page.has_gold;
@@ -200,6 +208,9 @@ function start() {
     setTheme(theme);
     setHash("theme", theme === "auto" ? null : theme);
   });
+  byId("skip").addEventListener("click", () => (isShown("posts") ? byId("reading") : shownPanel()).focus());
+  startTabs();
+  for (const panel of document.querySelectorAll(".figures-panel")) panel.addEventListener("click", onJump);
   document.addEventListener("keydown", onKey);
 
   const hash = readHash();
@@ -207,6 +218,8 @@ function start() {
   const asked = page.posts.findIndex((post) => post.id === hash.get("post"));
   if (asked >= 0) choose(asked);
   filterPosts();
+  rows[state.chosen]?.scrollIntoView({ block: "nearest" }); // the filters above may have grown since
+  if (byId(`tab-${hash.get("tab")}`)) showPanel(hash.get("tab"));
   document.documentElement.dataset.ready = "yes";
 }
 
