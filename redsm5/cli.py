@@ -108,7 +108,10 @@ def _dispatch(argv: list[str]) -> int:
 
 
 class SentenceParser(argparse.ArgumentParser):
-    """An argparse parser whose errors are one sentence without the usage."""
+    """An argparse parser whose errors are one sentence without the usage, and that takes no abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> Any:
         """Raise instead of printing the usage and exiting."""

@@ -9,6 +9,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from redsm5.atomic import atomic_file
+from redsm5.checkpoint_file import read_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,6 +30,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """Load tensors and plain containers only, whatever the caller asks for."""
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        return checkpoint
+        """Load tensors and plain containers only, whatever the caller asks for.
+
+        Raises:
+            UserError: The file is damaged, or holds anything else.
+        """
+        return read_checkpoint(Path(path), map_location or "cpu")

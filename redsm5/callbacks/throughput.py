@@ -1,4 +1,4 @@
-"""Useful tokens per second of training."""
+"""Useful tokens per second of training, and the time that it took."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ import lightning.pytorch as pl
 
 
 class Throughput(pl.Callback):
-    """Counts non-padding tokens and the seconds spent in training epochs, validation left out."""
+    """Counts non-padding tokens, the seconds spent in training epochs (validation left out) and those of the fit.
+
+    The totals go on where a checkpoint was written: what came after it is done again.
+    """
 
     def __init__(self) -> None:
         self.tokens = 0
         self.seconds = 0.0
+        self._before = 0.0
+        self._fit_started: float | None = None
         self._started: float | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the fit."""
+        self._fit_started = time.monotonic()
+
+    @property
+    def fit_seconds(self) -> float:
+        """Wall-clock seconds of training and validation, those before an interruption included."""
+        return self._before + (0.0 if self._fit_started is None else time.monotonic() - self._fit_started)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -39,8 +53,8 @@ class Throughput(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Totals so far, so that a resumed run reports the whole."""
-        return {"tokens": int(self.tokens), "seconds": self.seconds}
+        return {"tokens": int(self.tokens), "seconds": self.seconds, "fit_seconds": self.fit_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the totals of the run so far."""
-        self.tokens, self.seconds = state_dict["tokens"], state_dict["seconds"]
+        self.tokens, self.seconds, self._before = state_dict["tokens"], state_dict["seconds"], state_dict["fit_seconds"]

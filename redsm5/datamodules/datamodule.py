@@ -68,13 +68,14 @@ class ReDSM5DataModule(pl.LightningDataModule):
         group_by: What may not be torn apart by the split.
         folds: Number of folds, instead of fractions.
         fold: The fold to test, counted from 0; the next one validates.
-        split_manifest: File that holds the split: read if it is there, else written. A run keeps its own.
         cache_dir: Folder of the token cache; by default REDSM5_CACHE from the environment, else ~/.cache/redsm5.
         workers: Processes that build batches; by default as many as there are cores (12 at most) with a GPU, else none,
             since they would compete with the training for the cores.
         seed: Seed of the batches and of what is sampled for them.
 
     Attributes:
+        split_manifest: File that holds the split: read if it is there, else written. A run sets its own before
+            ``setup``.
         corpus: The corpus, after ``setup``.
         audit: What was found in its files.
         split: Post ids of each part.
@@ -112,7 +113,6 @@ class ReDSM5DataModule(pl.LightningDataModule):
         group_by: GroupBy = "author",
         folds: int | None = None,
         fold: int | None = None,
-        split_manifest: str | None = None,
         cache_dir: str | None = None,
         workers: int | None = None,
         seed: int = 0,
@@ -143,7 +143,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
         self._split_choice = SplitChoice(
             split_file, (fractions[0], fractions[1], fractions[2]), split_seed, group_by, folds, fold
         )
-        self.split_manifest = split_manifest
+        self.split_manifest: str | None = None
         self.cache_dir = cache_dir
         self.workers = workers
         self.seed = seed

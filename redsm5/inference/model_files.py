@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from redsm5.checkpoint_file import read_checkpoint
 from redsm5.datamodules.corpus import Criterion
 from redsm5.datamodules.criteria import load_criteria
 from redsm5.errors import UserError
@@ -138,13 +138,7 @@ def sha256_of(file: Path) -> str:
 
 
 def _checkpoint_state(file: Path) -> dict[str, Tensor]:
-    import torch
-
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        state = checkpoint["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise UserError(f"{file} is no checkpoint that can be read; fit again with --overwrite true") from error
+    state = read_checkpoint(file)["state_dict"]
     return {k.removeprefix(NETWORK_PREFIX): v for k, v in state.items() if k.startswith(NETWORK_PREFIX)}
 
 

@@ -183,11 +183,9 @@ class MultiTaskModule(pl.LightningModule):
 
     def total_steps(self) -> int:
         """Optimizer steps of ``max_epochs``: the last batch of an epoch always steps."""
-        trainer = self.trainer
-        per_epoch = math.ceil(self.datamodule.steps_per_epoch() / trainer.accumulate_grad_batches)
-        epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else 1
-        steps: int = per_epoch * epochs
-        return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+        per_epoch = math.ceil(self.datamodule.steps_per_epoch() / self.trainer.accumulate_grad_batches)
+        assert self.trainer.max_epochs is not None
+        return per_epoch * self.trainer.max_epochs
 
     def configure_optimizers(self) -> Any:
         """Optimizer over named groups, schedule per step."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +18,10 @@ from redsm5.metrics.evaluate import evaluate
 from redsm5.metrics.thresholds import fit_thresholds
 from redsm5.report.tables import evaluation_tables
 from redsm5.run.crash import crash_logs_go_to
-from redsm5.run.folder import RunFolder
+from redsm5.run.folder import RunFolder, differing_keys
+from redsm5.run.given import given_configs
+from redsm5.run.lightning_cli import resolved_yaml
+from redsm5.run.lock import run_lock
 from redsm5.run.predictions import prediction_lines
 from redsm5.run.reporting import update_report
 from redsm5.run.view import write_run_view
@@ -27,11 +32,20 @@ if TYPE_CHECKING:
 
 Part = Literal["val", "test"]
 
+FREE_KEYS = (
+    "run_dir", "overwrite", "runtime.threads", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
+    "trainer.strategy", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file",
+    "data.cache_dir", "data.workers", "data.batching",
+)  # fmt: skip
+"""What may differ from the config of a run that is evaluated: where it runs and where its files lie now. Another corpus
+is refused by its hash."""
+
 
 def run_on_part(args: list[str], part: Part) -> int:
     """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides."""
     cli, folder = open_run(args, command="validate" if part == "val" else "test")
-    evaluate_part(cli, folder, part, console=Console())
+    with run_lock(folder.path):
+        evaluate_part(cli, folder, part, console=Console())
     return 0
 
 
@@ -46,12 +60,34 @@ def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
     if "--help" not in args and not any(a.startswith("--config") for a in args):
         raise UserError(f"name the run: redsm5 {command} RUN_DIR, or --config RUN_DIR/config.yaml")
     cli = build_cli(args, command=command)
-    folder = RunFolder(Path(cli.config.run_dir).absolute())
+    # Where the run lies now, not where it was made: it may have been copied or moved.
+    folder = RunFolder.of_config(Path(given_configs(args)[0]))
+    if not folder.checkpoints.is_dir():  # not the config of a run, but one that it was started with
+        folder = RunFolder.named(cli.config.run_dir)
     if not folder.training.exists() or not folder.best.exists():
         raise UserError(f"{folder.path} holds no finished training; run redsm5 fit with this config first")
+    changed = [key for key in differing_keys(folder.config.read_text(), resolved_yaml(cli)) if not _is_free(key)]
+    if changed:
+        raise UserError(
+            f"{changed[0]} differs from the run in {folder.path}, and redsm5 {command} evaluates it as it was trained; "
+            f"what can be set is {', '.join(FREE_KEYS)}"
+        )
     crash_logs_go_to(folder.path)
     cli.datamodule.split_manifest = str(folder.split)
     return cli, folder
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as Python has it: Lightning makes a ``SystemExit`` of it."""
+    try:
+        yield
+    except SystemExit as exit_:
+        raise KeyboardInterrupt from exit_
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
 
 
 def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[PredictedPost]:
@@ -62,12 +98,23 @@ def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[Predicte
     return cli.model.predicted[part]
 
 
-def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console) -> None:
-    """Predict, evaluate and write: predictions, thresholds (from validation only), report, view page, tables."""
-    predicted = predict_part(cli, folder, part)
+def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console, tune: bool = False) -> None:
+    """Predict, evaluate and write: predictions, report, view page, tables.
+
+    Args:
+        cli: The run.
+        folder: Its folder.
+        part: The part.
+        console: For the tables.
+        tune: Tune the thresholds on this part and keep them, instead of those that the fit has tuned.
+    """
+    with interruptible():
+        predicted = predict_part(cli, folder, part)
+    if not cli.is_global_zero:
+        return
     data = cli.datamodule
     gold = data.gold(part)
-    if part == "val":
+    if tune:
         thresholds = fit_thresholds(gold, predicted)
         criteria = [{"code": c.code, "title": c.title, "text": c.text} for c in data.corpus.criteria]
         write_text_atomically(folder.criteria, json.dumps(criteria, indent=2, ensure_ascii=False) + "\n")
@@ -85,8 +132,17 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
 
 
 def read_thresholds(folder: RunFolder, codes: tuple[str, ...]) -> tuple[float, ...]:
-    """The thresholds tuned when the run was fitted, in the order of the outputs."""
-    tuned = json.loads(folder.thresholds.read_text(encoding="utf-8"))
-    if set(tuned) != set(codes):
-        raise UserError(f"{folder.thresholds} is for other criteria than the corpus; use the corpus of the fit")
-    return tuple(float(tuned[code]) for code in codes)
+    """The thresholds tuned when the run was fitted, in the order of the outputs.
+
+    Raises:
+        UserError: They are missing, damaged, or for other criteria.
+    """
+    try:
+        tuned = json.loads(folder.thresholds.read_text(encoding="utf-8"))
+        if set(tuned) != set(codes):
+            raise UserError(f"{folder.thresholds} is for other criteria than the corpus; use the corpus of the fit")
+        return tuple(float(tuned[code]) for code in codes)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{folder.thresholds} is missing or damaged; run redsm5 fit --config {folder.config} to its end"
+        ) from error

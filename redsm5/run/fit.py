@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
 from redsm5.atomic import write_text_atomically
@@ -15,30 +15,37 @@ from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.callbacks.progress import progress
 from redsm5.callbacks.random_state import RandomState
 from redsm5.callbacks.throughput import Throughput
+from redsm5.checkpoint_file import read_checkpoint
 from redsm5.cli import build_cli
 from redsm5.run.crash import crash_logs_go_to
-from redsm5.run.evaluation import evaluate_part
-from redsm5.run.folder import RunFolder
+from redsm5.run.evaluation import evaluate_part, interruptible
+from redsm5.run.folder import RunFolder, refuse_inputs
 from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
+from redsm5.run.lock import run_lock
 
 
 def run(args: list[str]) -> int:
     """Parse, train, evaluate, report; returns the exit code."""
     cli = build_cli(args, command="fit")
-    folder = RunFolder(Path(cli.config.run_dir).absolute())
-    resume_from = folder.prepare(resolved_yaml(cli), overwrite=cli.config.overwrite)
-    crash_logs_go_to(folder.path)
-    cli.datamodule.split_manifest = str(folder.split)
-    if not folder.training.exists():
-        train(cli, folder, resume_from)
-    evaluate_part(cli, folder, "val", console=Console())
+    folder = RunFolder.named(cli.config.run_dir)
+    refuse_inputs(folder, cli.config)
+    with run_lock(folder.path):
+        resume_from = folder.prepare(resolved_yaml(cli), overwrite=cli.config.overwrite)
+        crash_logs_go_to(folder.path)
+        cli.datamodule.split_manifest = str(folder.split)
+        if not folder.training.exists():
+            if resume_from is None or not has_stopped(resume_from):
+                train(cli, folder, resume_from)
+            if cli.is_global_zero:
+                facts = training_facts(folder, cli.config_init.early_stopping.monitor)
+                write_text_atomically(folder.training, json.dumps(facts, indent=2) + "\n")
+        evaluate_part(cli, folder, "val", console=Console(), tune=True)
     return 0
 
 
 def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
-    """Train to the end, from the start or from a checkpoint, and write ``training.json``."""
+    """Train to the end, from the start or from a checkpoint."""
     option = cli.config_init.early_stopping
-    stopping: EarlyStopping = option.build()
     best = ModelCheckpoint(
         dirpath=folder.checkpoints,
         filename=folder.best.stem,
@@ -48,10 +55,9 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
         enable_version_counter=False,
     )
     last = ModelCheckpoint(dirpath=folder.checkpoints, filename=folder.last.stem, enable_version_counter=False)
-    throughput = Throughput()
     trainer = cli.make_trainer(
-        throughput,
-        stopping,
+        Throughput(),
+        option.build(),
         RandomState(),
         MetricsFile(folder.metrics),
         best,
@@ -62,23 +68,37 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
     )
     if resume_from is not None:
         print(f"going on from {resume_from}", flush=True)
-    started = time.monotonic()
-    try:
+    with interruptible():
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume_from, weights_only=True)
-    except SystemExit as exit_:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from exit_
-    facts = {
-        "epochs": trainer.current_epoch,
-        "best_epoch": best_epoch(folder),
-        "monitor": option.monitor,
-        "best_value": None if best.best_model_score is None else float(best.best_model_score),
-        "stopped_early": stopping.stopped_epoch > 0,
-        "seconds": time.monotonic() - started,
-        "tokens_per_second": throughput.tokens_per_second,
+
+
+def has_stopped(last: Path) -> bool:
+    """Whether early stopping had ended the training that a checkpoint is of: Lightning would train on."""
+    state = _callback_state(read_checkpoint(last), "EarlyStopping")
+    return bool(state["wait_count"] >= state["patience"])
+
+
+def training_facts(folder: RunFolder, monitor: str) -> dict[str, Any]:
+    """How the training went, from its last checkpoint, whichever process wrote it."""
+    last, best = read_checkpoint(folder.last), read_checkpoint(folder.best)
+    throughput = _callback_state(last, "Throughput")
+    score = _callback_state(last, "ModelCheckpoint", monitor=monitor)["best_model_score"]
+    seconds = throughput["seconds"]
+    return {
+        "epochs": int(last["epoch"]) + 1,
+        "best_epoch": int(best["epoch"]),
+        "monitor": monitor,
+        "best_value": None if score is None else float(score),
+        "stopped_early": has_stopped(folder.last),
+        "seconds": throughput["fit_seconds"],
+        "tokens_per_second": throughput["tokens"] / seconds if seconds > 0 else None,
     }
-    write_text_atomically(folder.training, json.dumps(facts, indent=2) + "\n")
 
 
-def best_epoch(folder: RunFolder) -> int:
-    """The epoch, counted from 0, that the best checkpoint was written after."""
-    return int(AtomicCheckpointIO().load_checkpoint(folder.best)["epoch"])
+def _callback_state(checkpoint: dict[str, Any], name: str, **values: str) -> dict[str, Any]:
+    """The state of a callback; Lightning's keys begin with its class and may hold its settings."""
+    for key, state in checkpoint["callbacks"].items():
+        if key.startswith(name) and all(state.get(field) == value for field, value in values.items()):
+            found: dict[str, Any] = state
+            return found
+    raise KeyError(f"the checkpoint holds no state of {name}")

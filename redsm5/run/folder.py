@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -77,6 +78,23 @@ class RunFolder:
         return self.path / f"view-{part}.html"
 
     @classmethod
+    def named(cls, run_dir: str) -> RunFolder:
+        """The folder that a config names.
+
+        Raises:
+            UserError: It names none, or a file.
+        """
+        if not run_dir.strip():
+            raise UserError("run_dir is empty; give a folder for the run")
+        path = Path(run_dir).expanduser().absolute()
+        try:
+            if path.exists() and not path.is_dir():
+                raise UserError(f"run_dir {path} is a file; choose another --run_dir")
+        except OSError as error:
+            raise UserError(f"run_dir {path} cannot be used: {error.strerror}; choose another --run_dir") from error
+        return cls(path)
+
+    @classmethod
     def of_config(cls, config_file: Path) -> RunFolder:
         """The run folder that a resolved config lies in."""
         return cls(config_file.absolute().parent)
@@ -90,9 +108,7 @@ class RunFolder:
         Raises:
             UserError: It holds a finished run, or an unfinished one with another config.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"run_dir {self.path} is a file; choose another --run_dir")
-        if overwrite:
+        if overwrite and self.config.exists():
             self._clear()
         if self.report.exists():
             raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --overwrite true")
@@ -121,6 +137,22 @@ class RunFolder:
             own += [self.predictions(part), self.view(part)]
         for path in own:
             path.unlink(missing_ok=True)
+
+
+def refuse_inputs(folder: RunFolder, config: Any) -> None:
+    """See that a run does not write where its corpus lies: both may hold a ``criteria.json``.
+
+    Args:
+        folder: Of the run.
+        config: The parsed config.
+
+    Raises:
+        UserError: The folder of the run holds an input.
+    """
+    for key in ("path", "posts", "annotations", "criteria", "split_file"):
+        value = config.data[key]
+        if value and folder.path.resolve() in (Path(value).resolve(), Path(value).resolve().parent):
+            raise UserError(f"run_dir {folder.path} holds data.{key}; choose another --run_dir")
 
 
 def differing_keys(old_yaml: str, new_yaml: str) -> list[str]:

@@ -26,6 +26,11 @@ def given_values(args: list[str]) -> dict[str, Any]:
     return values
 
 
+def given_configs(args: list[str]) -> list[str]:
+    """The config files that the arguments name, in their order."""
+    return [value for flag, value in _pairs(args) if flag == "config" and value is not None]
+
+
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     """A nested mapping as one from dotted keys to values; empty mappings are values."""
     if not isinstance(node, dict) or not node:

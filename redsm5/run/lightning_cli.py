@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from redsm5.run.trainer_options import TrainerOptions
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 LIGHTNING_PRECISION = {"none": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+LARGEST_SEED = 2**32 - 1
 OPTION_GROUPS = {
     "runtime": Runtime,
     "early_stopping": EarlyStopping,
@@ -33,7 +35,11 @@ OPTION_GROUPS = {
     **dataclass_groups("model", MultiTaskModule),
     **dataclass_groups("data", ReDSM5DataModule),
 }
-PATH_KEYS = ("run_dir", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file")
+PATH_KEYS = (
+    "run_dir", "model.encoder.id", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file",
+    "data.cache_dir",
+)  # fmt: skip
+"""Made absolute in a resolved config, so that it works from any folder."""
 
 
 class ConfigParser(LightningArgumentParser):
@@ -85,6 +91,12 @@ class ReDSM5CLI(LightningCLI):
         self.datamodule: ReDSM5DataModule = self.config_init.data
         self.model: MultiTaskModule = self.config_init.model
 
+    @property
+    def is_global_zero(self) -> bool:
+        """Whether this process is the one that writes; all are, before there is a Trainer."""
+        trainer: Trainer | None = getattr(self, "trainer", None)
+        return trainer is None or bool(trainer.is_global_zero)
+
     def make_trainer(self, *callbacks: Callback, **settings: Any) -> Trainer:
         """The configured Trainer with these callbacks and settings."""
         option: TrainerOptions = self.config_init.trainer
@@ -97,6 +109,7 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
     """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``."""
     quiet_libraries()
     ConfigParser.given = given_values(args)
+    _check_seed(ConfigParser.given)
     cli_class = _ParsingCLI if parse_only else ReDSM5CLI
     # LightningCLI warns when the process has arguments of its own beside `args`: ours are those very arguments.
     with mock.patch.object(sys, "argv", [f"redsm5 {command}"]):
@@ -107,7 +120,7 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
                 save_config_callback=None,
                 seed_everything_default=0,
                 parser_class=ConfigParser,
-                parser_kwargs={"prog": f"redsm5 {command}", "description": None},
+                parser_kwargs={"prog": f"redsm5 {command}", "description": None, "allow_abbrev": False},
                 auto_configure_optimizers=False,
                 args=args,
                 run=False,
@@ -142,10 +155,18 @@ def resolved_yaml(cli: ReDSM5CLI) -> str:
     config.overwrite = False
     for key in PATH_KEYS:
         value = config.get(key)
-        if value and (Path(value).exists() or key == "run_dir"):
+        if value and (Path(value).exists() or key in ("run_dir", "data.cache_dir")):
             config[key] = str(Path(value).absolute())
     text: str = cli.parser.dump(config, skip_validation=True)
     return text
+
+
+def _check_seed(given: dict[str, Any]) -> None:
+    """Lightning also takes true and false, and draws a seed that nobody knows before."""
+    value = given.get("seed_everything", 0)
+    if not re.fullmatch(r"\d{1,10}", str(value)) or int(value) > LARGEST_SEED:
+        shown = "null" if value is None else value
+        raise UserError(f"seed_everything is {shown}; it takes a whole number from 0 to {LARGEST_SEED}")
 
 
 def _refuse_impossible(config: Namespace) -> None:
@@ -154,5 +175,5 @@ def _refuse_impossible(config: Namespace) -> None:
     accelerator = config.trainer.accelerator
     if accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
         raise UserError(f"trainer.accelerator is {accelerator}, but PyTorch sees no CUDA device; use auto or cpu")
-    if config.seed_everything is True or config.seed_everything is False:
-        raise UserError("seed_everything is a whole number, so that a run can be repeated")
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer.accelerator is mps, but this is no Apple machine with a GPU; use auto or cpu")

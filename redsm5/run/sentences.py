@@ -25,15 +25,24 @@ def config_sentence(message: str, keys: dict[str, Any], given: dict[str, Any]) -
     if match := re.search(r"the following arguments are required: (.+)|Key \"(.+?)\" is required", message):
         return f"{(match[1] or match[2]).strip()} is required; set it in the config or as --{match[1] or match[2]}"
     key_match = re.search(r'[Pp]arser key "([^"]+)"', message)
-    key = key_match[1] if key_match else None
+    key = _whole_key(key_match[1], keys, given) if key_match else None
+    if key and "Unable to load config" in message:
+        return f"{key} is {given.get(key)!r}; it takes keys below it, such as those in configs/fit.yaml"
     if key is None and (match := re.fullmatch(r"Option '([^']+)' is not accepted", message.strip())):
         return _foreign_option(match[1], given, keys)
     if key and (match := re.search(r"Option '([^']+)' is not accepted", message)):
         chosen = re.search(r"class_path '([\w.]+)'", message)
         return f"{key}: {_foreign(match[1], chosen[1] if chosen else 'this variant', keys.get(key))}"
-    if key and key in keys:
-        return f"{key}: {_refused(message, keys[key])}"
+    if key:
+        return f"{key}: {_refused(message, keys.get(key))}"
     return _flat(message)
+
+
+def _whole_key(key: str, keys: dict[str, Any], given: dict[str, Any]) -> str:
+    """A key of a variant's own parser, which knows only the last part, as the user wrote it."""
+    if key in keys:
+        return key
+    return next((name.replace(".init_args", "") for name in given if name.endswith(f".{key}")), key)
 
 
 def known_keys(parser: ArgumentParser) -> dict[str, Any]:
@@ -43,7 +52,7 @@ def known_keys(parser: ArgumentParser) -> dict[str, Any]:
 
 def unknown_key(key: str, keys: dict[str, Any]) -> str:
     """A sentence for a key that does not exist, with those that look like it."""
-    close = difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(key, [k for k in keys if not k.endswith(".help")], n=3, cutoff=0.6)
     parent = key.rpartition(".")[0]
     siblings = [k for k in keys if k.rpartition(".")[0] == parent]
     if close:
@@ -99,6 +108,8 @@ def _refused(message: str, typehint: Any) -> str:
         refused = re.search(r"import path string: (\S+)|Expected a path but (\S+)", message)
         if refused:
             return f"{refused[1] or refused[2]} is not accepted; the variants are {', '.join(names)}"
+    if typehint is None:  # of a variant: jsonargparse's own words say what it takes
+        return f"{value}; {_expected(message)}"
     return f"{value}; it takes {accepted(typehint)}" if given else value
 
 
@@ -119,6 +130,14 @@ def accepted(typehint: Any) -> str:
     if args:
         return " or ".join(accepted(a) for a in args)
     return getattr(typehint, "__name__", str(typehint))
+
+
+def _expected(message: str) -> str:
+    expected = re.search(r"Expected an? (.+?)\.(?:\s|$)", message)
+    if expected is None:
+        return "see redsm5 fit --help"
+    words = {"<class 'float'>": "a number", "<class 'int'>": "a whole number", "<class 'bool'>": "true or false"}
+    return f"it takes {words.get(expected[1], f'a {expected[1]}')}"
 
 
 def _flat(message: str) -> str:

@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from redsm5.errors import UserError
+
 if TYPE_CHECKING:
     import lightning.pytorch as pl
 
@@ -24,20 +26,12 @@ class TrainerOptions:
     """How several devices share the work"""
     max_epochs: int = 100
     """Epochs at most; early stopping may end the training before"""
-    max_steps: int = -1
-    """Optimizer steps at most; -1 for no limit"""
-    max_time: str | None = None
-    """Time at most, as days:hours:minutes:seconds"""
     accumulate_grad_batches: int = 1
     """Batches whose gradients are added up for one optimizer step"""
     gradient_clip_val: float | None = 1.0
     """Largest norm (or value) of the gradient; null or 0 for no clipping"""
     gradient_clip_algorithm: Literal["norm", "value"] = "norm"
     """Whether the norm of all gradients is clipped, or each value"""
-    limit_train_batches: int | float = 1.0
-    """Training batches per epoch: a number, or a share"""
-    limit_val_batches: int | float = 1.0
-    """Validation batches: a number, or a share"""
     benchmark: bool = True
     """Let cuDNN look for the fastest kernels"""
     deterministic: bool = False
@@ -53,31 +47,32 @@ class TrainerOptions:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
         if self.devices != "auto" and self.devices < 1:
             raise ValueError(f"devices is {self.devices}; it must be at least 1, or auto")
-        if self.max_steps < -1 or self.max_steps == 0:
-            raise ValueError(f"max_steps is {self.max_steps}; it must be at least 1, or -1 for no limit")
         if self.gradient_clip_val is not None and not self.gradient_clip_val >= 0:
             raise ValueError(f"gradient_clip_val is {self.gradient_clip_val}; it must be at least 0, or null")
-        for name in ("limit_train_batches", "limit_val_batches"):
-            value = getattr(self, name)
-            if value <= 0 or (isinstance(value, float) and value > 1):
-                raise ValueError(f"{name} is {value}; it must be a share up to 1.0, or a whole number of at least 1")
 
     def build(self, **settings: Any) -> pl.Trainer:
         """The Trainer.
 
         Args:
             settings: What the command adds: precision, callbacks, plugins, ...
+
+        Raises:
+            UserError: This machine does not have the devices.
         """
+        from lightning.fabric.utilities.exceptions import MisconfigurationException
         from lightning.pytorch import Trainer
 
-        return Trainer(
-            **{
-                **asdict(self),
-                "logger": False,
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,
-                "enable_progress_bar": sys.stderr.isatty(),
-                "use_distributed_sampler": False,  # our sampler knows the ranks
-                **settings,
-            }
-        )
+        ours = {
+            **asdict(self),
+            "logger": False,
+            "num_sanity_val_steps": 0,
+            "enable_model_summary": False,
+            "enable_progress_bar": sys.stderr.isatty(),
+            "use_distributed_sampler": False,  # our sampler knows the ranks
+        }
+        try:
+            return Trainer(**{**ours, **settings})
+        except MisconfigurationException as error:
+            asked = f"trainer.accelerator {self.accelerator}, trainer.devices {self.devices}"
+            reason = " ".join(str(error).split())
+            raise UserError(f"this machine cannot run with {asked}: {reason}; use auto for both") from error

@@ -1,9 +1,8 @@
-import pickle
-
 import pytest
 import torch
 
 from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
+from redsm5.errors import UserError
 
 
 class Malicious:
@@ -42,6 +41,6 @@ def test_checkpoint_io_failed_save_raises_and_keeps_the_old_one(tmp_path, monkey
 def test_checkpoint_io_never_executes_what_it_loads(tmp_path, weights_only):
     path, trace = tmp_path / "evil.ckpt", tmp_path / "executed"
     torch.save({"payload": Malicious(trace)}, path)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(UserError, match="is damaged or none of ours"):
         AtomicCheckpointIO().load_checkpoint(path, weights_only=weights_only)
     assert not trace.exists()

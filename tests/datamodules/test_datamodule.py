@@ -194,7 +194,8 @@ def test_setup_runs_once(make):
 
 def test_the_manifest_is_written_and_then_ties_the_run_to_its_corpus(make, tmp_path, tiny_corpus_dir):
     manifest = tmp_path / "split.json"
-    first = make(split_manifest=str(manifest))
+    first = make()
+    first.split_manifest = str(manifest)
     first.setup()
     assert json.loads(manifest.read_text())["parts"]["val"] == list(first.split.val)
     again = make()
@@ -205,8 +206,10 @@ def test_the_manifest_is_written_and_then_ties_the_run_to_its_corpus(make, tmp_p
     changed.mkdir()
     for file in tiny_corpus_dir.iterdir():
         (changed / file.name).write_text(file.read_text().replace("late again", "early again"))
+    other = make(path=str(changed))
+    other.split_manifest = str(manifest)
     with pytest.raises(UserError, match="belongs to another corpus"):
-        make(path=str(changed), split_manifest=str(manifest)).setup()
+        other.setup()
 
 
 def test_folds_and_split_files(make, tmp_path):

@@ -79,12 +79,22 @@ def test_bad_config_is_one_sentence_that_names_the_key(change, said, tmp_path, c
     [
         (["--config", "missing.yaml"], "there is no config file missing.yaml"),
         (["--model.bogus", "3"], "there is no key model.bogus"),
+        (["--trainer.max_epoc", "7"], "there is no key trainer.max_epoc; did you mean trainer.max_epochs"),
+        (["--model.lambda_s", "0.9"], "there is no key model.lambda_s; did you mean model.lambda_span"),
+        (["--model.poolin", "Mean"], "there is no key model.poolin; did you mean model.pooling"),
+        (["--model", "3"], "model is '3'; it takes keys below it"),
+        (["--seed_everything", "-1"], "seed_everything is -1; it takes a whole number from 0 to 4294967295"),
+        (["--seed_everything", "true"], "seed_everything is true; it takes a whole number"),
+        (["--model.optimizer.betas", "[0.9]"], "model.optimizer.betas: [0.9] is not accepted"),
+        (["--model.optimizer.lr", "abc"], "model.optimizer.lr: abc is not accepted; it takes a number"),
+        (["--trainer.accelerator", "mps"], "trainer.accelerator is mps, but this is no Apple machine"),
         (["--data.path", "x"], "model.encoder.id"),
         (["--model.encoder.id", "x"], "data.path"),
     ],
 )
 def test_bad_arguments_are_one_sentence(args, said, capsys, tmp_path):
-    assert main(["fit", *args, f"--run_dir={tmp_path / 'run'}"]) == 2
+    required = [] if args[0] in ("--data.path", "--model.encoder.id") else ["--data.path=x", "--model.encoder.id=x"]
+    assert main(["fit", *required, *args, f"--run_dir={tmp_path / 'run'}"]) == 2
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1, err

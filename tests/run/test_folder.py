@@ -52,7 +52,7 @@ def test_prepare_run_dir_that_is_a_file_is_refused(tmp_path):
     path = tmp_path / "file"
     path.write_text("x")
     with pytest.raises(UserError, match="is a file"):
-        RunFolder(path).prepare(CONFIG, overwrite=False)
+        RunFolder.named(str(path))
 
 
 @pytest.mark.parametrize(
