@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redsm5 import __version__
@@ -96,6 +97,7 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     command, rest = argv[0], argv[1:]
     if command in RUN_COMMANDS:
+        check_files(command, rest)
         run_command = importlib.import_module(f"redsm5.run.{command}")
         return int(run_command.run(rest))
     if command in OTHER_COMMANDS:
@@ -116,6 +118,25 @@ class SentenceParser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """Raise instead of printing the usage and exiting."""
         raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def check_files(command: str, args: list[str]) -> None:
+    """Refuse a missing run, and a config that cannot be read, before seconds of imports.
+
+    Args:
+        command: Of ``RUN_COMMANDS``.
+        args: Its arguments.
+
+    Raises:
+        UserError: A file is missing or cannot be read.
+    """
+    from redsm5.run.given import given_values
+
+    if command != "fit" and args and not args[0].startswith("-"):
+        if not Path(args[0], "config.yaml").is_file():
+            raise UserError(f"{args[0]} is no run folder (it holds no config.yaml); give the run_dir of a fit")
+        args = args[1:]
+    given_values(args)
 
 
 def _help() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from redsm5.atomic import atomic_file
+from redsm5.atomic import atomic_file, interrupts_wait
 from redsm5.checkpoint_file import read_checkpoint
 
 
@@ -26,7 +26,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as file:
+        # torch.save makes a RuntimeError of an interrupt: it waits until the file is there.
+        with interrupts_wait(), atomic_file(target) as file:
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:

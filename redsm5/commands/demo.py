@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     if not Path(args.config).is_file():
         raise UserError(f"there is no config {args.config}; run the demo in a checkout of redsm5")
     corpus, fitted, predictions = out / "corpus", out / "fit", out / "predictions.jsonl"
+    # A finished run is made anew; one that was interrupted goes on.
+    again = ["--overwrite", "true"] if (fitted / "report.json").exists() else []
     started = time.monotonic()
     steps = [
         [
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             str(corpus),
         ],
         ["data", "check", str(corpus)],
-        ["fit", "--config", args.config, "--data.path", str(corpus), "--run_dir", str(fitted), "--overwrite", "true"],
+        ["fit", "--config", args.config, "--data.path", str(corpus), "--run_dir", str(fitted), *again],
         ["test", str(fitted)],
         ["baseline", str(fitted)],
         ["predict", str(fitted), "--posts", str(corpus / "redsm5_posts.csv"), "--out", str(predictions)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,8 @@ def run_on_part(args: list[str], part: Part) -> int:
     """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides."""
     cli, folder = open_run(args, command="validate" if part == "val" else "test")
     with run_lock(folder.path):
+        if part == "test" and folder.predictions("test").exists():
+            print("the test part was evaluated before; its figures are replaced", file=sys.stderr)
         evaluate_part(cli, folder, part, console=Console())
     return 0
 

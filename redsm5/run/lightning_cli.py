@@ -120,7 +120,12 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
                 save_config_callback=None,
                 seed_everything_default=0,
                 parser_class=ConfigParser,
-                parser_kwargs={"prog": f"redsm5 {command}", "description": None, "allow_abbrev": False},
+                parser_kwargs={
+                    "prog": f"redsm5 {command}",
+                    "usage": _usage(command),
+                    "description": None,
+                    "allow_abbrev": False,
+                },
                 auto_configure_optimizers=False,
                 args=args,
                 run=False,
@@ -129,6 +134,12 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
             if isinstance(error.__cause__ or error, UserError):
                 raise
             raise UserError(config_sentence(str(error), {}, {})) from error
+
+
+def _usage(command: str) -> str:
+    if command == "fit":
+        return "redsm5 fit --config CONFIG [--config CONFIG ...] [options]"
+    return f"redsm5 {command} RUN [options]"
 
 
 class _ParsingCLI(ReDSM5CLI):

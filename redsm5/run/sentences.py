@@ -101,7 +101,7 @@ def _foreign(option: str, class_path: str, base: Any) -> str:
 def _refused(message: str, typehint: Any) -> str:
     given = re.search(r"(?:Got value|Given value): (.+)", message)
     if given and given[1].strip() == "None":
-        return f"nothing is set; it takes {accepted(typehint)}"
+        return f"nothing is set; it takes {accepted(typehint)}; configs/fit.yaml (--config) sets what a fit needs"
     value = f"{given[1].strip()} is not accepted" if given else _flat(message.split("\n", 1)[-1])
     names = variants(typehint)
     if names and not given:
@@ -115,6 +115,9 @@ def _refused(message: str, typehint: Any) -> str:
 
 def accepted(typehint: Any) -> str:
     """What a type accepts, in words."""
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    if typehint in words:
+        return words[typehint]
     names = variants(typehint) if not isinstance(typehint, type) or not get_registered_type(typehint) else []
     origin = get_origin(typehint)
     if origin is Literal:
@@ -122,9 +125,6 @@ def accepted(typehint: Any) -> str:
     if names:
         return f"one of {', '.join(names)}"
     args = [a for a in get_args(typehint) if a is not Ellipsis]
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    if typehint in words:
-        return words[typehint]
     if origin is tuple:
         return f"a list of {len(args)} values: {', '.join(accepted(a) for a in args)}"
     if args:
