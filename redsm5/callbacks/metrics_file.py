@@ -42,7 +42,7 @@ class MetricsFile(pl.Callback):
         """Append the epoch's row."""
         if not trainer.is_global_zero:
             return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "loss"}
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row = {
             "epoch": str(trainer.current_epoch),
             "step": str(trainer.global_step),

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import TQDMProgressBar
+from torch import Tensor
 
 from redsm5.callbacks.early_stopping import Monitor
 
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LOSSES = 0.5
+
+
+class LossBar(TQDMProgressBar):
+    """The bar of Lightning with the loss beside it, read twice a second: each reading waits for the device."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+        self._loss = ""
+        self._read = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Read the loss when the last one is old; move on."""
+        now = time.monotonic()
+        if now - self._read >= SECONDS_BETWEEN_LOSSES:
+            self._read, self._loss = now, f"{step_loss(trainer, outputs):.3f}"
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What stands beside the bar."""
+        return {**super().get_metrics(trainer, pl_module), "loss": self._loss}
 
 
 class PlainProgress(pl.Callback):
@@ -30,16 +56,15 @@ class PlainProgress(pl.Callback):
         self._epoch_started = self._last_line = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Print a line when the last one is half a minute old."""
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES and trainer.is_global_zero:
             self._last_line = now
-            loss = trainer.callback_metrics.get("loss")
-            said = "" if loss is None else f", loss {float(loss):.3f}"
             print(
-                f"epoch {trainer.current_epoch}: batch {batch_idx + 1} of {trainer.num_training_batches}{said}",
+                f"epoch {trainer.current_epoch}: batch {batch_idx + 1} of {trainer.num_training_batches}, "
+                f"loss {step_loss(trainer, outputs):.3f}",
                 flush=True,
             )
 
@@ -53,8 +78,13 @@ class PlainProgress(pl.Callback):
         print(f"epoch {trainer.current_epoch}: {said} ({time.monotonic() - self._epoch_started:.0f} s)", flush=True)
 
 
+def step_loss(trainer: pl.Trainer, outputs: Mapping[str, Tensor]) -> float:
+    """The loss of a batch; Lightning hands out the share of it that counts for the optimizer step."""
+    return float(outputs["loss"]) * trainer.accumulate_grad_batches
+
+
 def progress(monitor: Monitor) -> list[pl.Callback]:
     """The callbacks that show progress: a bar on a terminal (and the epoch lines above it), plain lines elsewhere."""
     if sys.stderr.isatty():
-        return [TQDMProgressBar(leave=False), PlainProgress(monitor)]
+        return [LossBar(), PlainProgress(monitor)]
     return [PlainProgress(monitor)]

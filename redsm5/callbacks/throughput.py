@@ -19,7 +19,7 @@ class Throughput(pl.Callback):
         self.seconds = 0.0
         self._before = 0.0
         self._fit_started: float | None = None
-        self._started: float | None = None
+        self._counted_to: float | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the fit."""
@@ -34,17 +34,18 @@ class Throughput(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch; the clock runs from the first batch of an epoch to its last."""
-        if self._started is None:
-            self._started = time.monotonic()
+        if self._counted_to is None:
+            self._counted_to = time.monotonic()
         self.tokens += batch.attention_mask.sum()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Stop the clock before the validation that follows the last batch."""
-        if trainer.is_last_batch and self._started is not None:
-            self.seconds += time.monotonic() - self._started
-            self._started = None
+        """Count the seconds since the batch before; the validation that follows the last batch does not count."""
+        now = time.monotonic()
+        if self._counted_to is not None:
+            self.seconds += now - self._counted_to
+        self._counted_to = None if trainer.is_last_batch else now
 
     @property
     def tokens_per_second(self) -> float | None:

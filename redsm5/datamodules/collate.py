@@ -23,7 +23,7 @@ class EncodedExample:
 
     Attributes:
         example: Post and criterion.
-        windows: int64 [n, 2], first token and end of each window.
+        windows: int64 [n, 2], first token and end of each window; all of one length, as ``window_slices`` makes them.
         ids: int32 [t], tokens of the whole post.
         offsets: int32 [t, 2], their character offsets.
         labels: float32 [K].
@@ -73,25 +73,26 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
 
     row = 0
     for example, frame in zip(examples, frames, strict=True):
-        begin = len(frame.before)
-        whole, cut = inside(example.evidence[:, 1:], example.windows)
-        spans.append(_rows(example.evidence, whole, example.windows, row, begin))
-        cut_spans.append(_rows(example.evidence, cut, example.windows, row, begin))
-        denied, _ = inside(example.hard_negatives[:, 1:], example.windows)
-        hard_negatives.append(_rows(example.hard_negatives, denied, example.windows, row, begin))
-        for i, (first, end) in enumerate(example.windows.tolist()):
-            stop = begin + end - first
-            total = stop + len(frame.after)
-            input_ids[row, :total] = np.concatenate([frame.before, example.ids[first:end], frame.after])
-            types[row, :begin], types[row, begin:stop] = frame.before_types, frame.post_type
-            types[row, stop:total] = frame.after_types
-            attention[row, :total] = 1
-            context[row, begin:stop] = True
-            offsets[row, begin:stop] = example.offsets[first:end]
-            unknown[row] = example.unknown
-            evidence_mask[row] = ~example.unknown
-            evidence_mask[row, example.evidence[cut[i], 0]] = False
-            row += 1
+        windows = example.windows
+        begin, rows = len(frame.before), slice(row, row + len(windows))
+        whole, cut = inside(example.evidence[:, 1:], windows)
+        spans.append(_rows(example.evidence, whole, windows, row, begin))
+        cut_spans.append(_rows(example.evidence, cut, windows, row, begin))
+        denied, _ = inside(example.hard_negatives[:, 1:], windows)
+        hard_negatives.append(_rows(example.hard_negatives, denied, windows, row, begin))
+        tokens = windows[:, :1] + np.arange(windows[0, 1] - windows[0, 0])
+        stop = begin + tokens.shape[1]
+        total = stop + len(frame.after)
+        input_ids[rows, :begin], types[rows, :begin] = frame.before, frame.before_types
+        input_ids[rows, begin:stop], types[rows, begin:stop] = example.ids[tokens], frame.post_type
+        input_ids[rows, stop:total], types[rows, stop:total] = frame.after, frame.after_types
+        attention[rows, :total] = 1
+        context[rows, begin:stop] = True
+        offsets[rows, begin:stop] = example.offsets[tokens]
+        unknown[rows] = example.unknown
+        evidence_mask[rows] = ~example.unknown
+        evidence_mask[cut_spans[-1][:, 0], cut_spans[-1][:, 1]] = False
+        row += len(windows)
 
     counts = [len(example.windows) for example in examples]
     return Batch(

@@ -102,14 +102,14 @@ class PostDataset(Dataset[Batch]):
             evidence, hard_negatives = _only(evidence, example.criterion), _only(hard_negatives, example.criterion)
             labels, unknown = labels[[example.criterion]], unknown[[example.criterion]]
         windows = window_slices(len(ids), self.settings.room, self.settings.stride)
-        if self.training:
+        most = self.settings.max_windows
+        if self.training and most is not None and len(windows) > most:
             holds_evidence = inside(evidence[:, 1:], windows)[0].any(axis=1)
             holds_denied = inside(hard_negatives[:, 1:], windows)[0].any(axis=1)
             priority = np.where(holds_evidence, 2, holds_denied.astype(np.int64))
             # Seeds count from 0; the criterion is -1 where an example is a whole post.
             key = (self.settings.seed, epoch, WINDOW_STREAM, example.post, example.criterion + 1)
-            rng = np.random.default_rng(key)
-            windows = windows[select_windows(priority, self.settings.max_windows, rng)]
+            windows = windows[select_windows(priority, most, np.random.default_rng(key))]
         return EncodedExample(example, windows, ids, offsets, labels, unknown, evidence, hard_negatives)
 
 

@@ -88,7 +88,8 @@ def open_table(folder: Path, key: Key) -> TokenTable | None:
         for name, dtype in ARRAYS.items():
             if _sha256(folder / f"{name}.npy") != index["sha256"][name]:
                 return None
-            arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            # Still mapped, but as a plain array: slices of a memmap are several times as slow to make.
+            arrays[name] = np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
             if arrays[name].dtype != dtype:
                 return None
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,7 +6,6 @@ of examples E; out come logits [E, K]. Every example has at least one window.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from redsm5.modules.criteria_head_layers import CriteriaModule
@@ -87,7 +86,8 @@ def segment_sum(values: Tensor, segment: Tensor, n_segments: int) -> Tensor:
 
 def segment_mean(values: Tensor, segment: Tensor, n_segments: int) -> Tensor:
     """Means of the rows of each segment: [W, K] and int64 [W] -> [E, K]."""
-    count = torch.bincount(segment, minlength=n_segments).to(values.dtype)
+    # Not bincount: on a GPU it waits for the largest value.
+    count = segment_sum(values.new_ones(len(segment)), segment, n_segments)
     return segment_sum(values, segment, n_segments) / count.unsqueeze(-1)
 
 

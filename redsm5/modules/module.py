@@ -20,6 +20,7 @@ from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
 from redsm5.modules.evidence_loss import EvidenceLoss
+from redsm5.modules.loss_means import LossMeans
 from redsm5.modules.network import Network
 from redsm5.modules.output import ModelOutput
 from redsm5.modules.pooling import Mean, Pooling
@@ -93,6 +94,7 @@ class MultiTaskModule(pl.LightningModule):
         self.network: Network | None = None
         self.predicted: dict[Part, list[PredictedPost]] = {}
         self._collector: PredictionCollector | None = None
+        self._train_losses, self._evaluation_losses = LossMeans(), LossMeans()
 
     @property
     def datamodule(self) -> ReDSM5DataModule:
@@ -131,30 +133,40 @@ class MultiTaskModule(pl.LightningModule):
             "loss_inside": evidence.inside,
         }
 
+    def on_train_epoch_start(self) -> None:
+        """Begin the means of the epoch's losses."""
+        self._train_losses = LossMeans()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Losses of a training batch."""
         _, losses = self._shared_step(batch)
-        self._log_losses("train", losses, batch)
+        self._train_losses.add(losses, batch.size)
         return losses["loss"]
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the means of the epoch after its last batch; callbacks read them before the epoch's own hook."""
+        trainer = self.trainer
+        # max_steps and max_time end an epoch too.
+        if trainer.is_last_batch or trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step:
+            self._log_losses("train", self._train_losses)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Losses and predictions of a validation batch."""
-        self._evaluation_step("val", batch)
+        self._evaluation_step(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Losses and predictions of a test batch."""
-        self._evaluation_step("test", batch)
+        self._evaluation_step(batch)
 
-    def _evaluation_step(self, part: Part, batch: Batch) -> None:
+    def _evaluation_step(self, batch: Batch) -> None:
         output, losses = self._shared_step(batch)
-        self._log_losses(part, losses, batch)
+        self._evaluation_losses.add(losses, batch.size)
         self._collect(batch, output)
 
-    def _log_losses(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
-        named = {f"{part}_{name}": value.detach() for name, value in losses.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=batch.size, sync_dist=part != "train")
-        if part == "train":
-            self.log("loss", losses["loss"].detach(), prog_bar=True, logger=False, batch_size=batch.size)
+    def _log_losses(self, part: str, losses: LossMeans) -> None:
+        means = losses.means(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+        named = {f"{part}_{name}": value for name, value in means.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=1)
 
     def _collect(self, batch: Batch, output: ModelOutput) -> None:
         assert self._collector is not None
@@ -163,6 +175,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def _start_collecting(self) -> None:
         self._collector = PredictionCollector(n_criteria=self.datamodule.n_criteria, decoding=self.decoding)
+        self._evaluation_losses = LossMeans()
 
     on_validation_epoch_start = on_test_epoch_start = _start_collecting
 
@@ -178,6 +191,7 @@ class MultiTaskModule(pl.LightningModule):
         assert self._collector is not None
         predicted = self._collector.result(self.datamodule.all_post_ids())
         self.predicted[part] = predicted
+        self._log_losses(part, self._evaluation_losses)
         metrics = epoch_metrics(self.datamodule.gold(part), predicted, self.datamodule.codes)
         self.log_dict({f"{part}_{name}": value for name, value in metrics.items()}, rank_zero_only=False)
 

@@ -80,7 +80,7 @@ def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
     edges.index_put_((window, first, output), ones, accumulate=True)
     edges.index_put_((window, last + 1, output), -ones, accumulate=True)
     target = (edges.cumsum(dim=1)[:, :-1] > 0).to(logits.dtype)
-    weight = logits.new_tensor(pos_weight)
+    weight = logits.new_full((), pos_weight)  # filled on the device: a copy from here would wait for it
     losses = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="none")
     known = batch.context_mask.unsqueeze(-1) & ~batch.unknown.unsqueeze(1)
     example = batch.window_example.view(-1, 1, 1).expand_as(known)

@@ -15,7 +15,6 @@ class Line(pl.LightningModule):
     def training_step(self, batch, batch_idx):
         loss = self.weight(batch[0]).square().mean()
         self.log("train_loss", loss, on_epoch=True, on_step=False)
-        self.log("loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch, batch_idx):

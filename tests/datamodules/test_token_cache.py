@@ -46,7 +46,7 @@ def test_tokens_are_made_once_and_then_mapped(tmp_path, calls):
     assert calls == [3]
     same(first, tokenize(TEXTS, bert_like()))
     same(second, first)
-    assert isinstance(second.ids, np.memmap)
+    assert isinstance(second.ids.base, np.memmap)
     assert not second.ids.flags.writeable
 
 
