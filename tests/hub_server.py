@@ -107,8 +107,8 @@ class HubServer:
         self.failures.clear()
 
     def fetched(self) -> set[str]:
-        """Names of the files that were asked for."""
-        return {unquote(path.rsplit("/", 1)[1]) for path in self.requests if "/resolve/" in path and "GET" in path}
+        """Names of the files that were sent."""
+        return {unquote(r.rsplit("/", 1)[1]) for r in self.requests if re.match("GET /(store/.*|.*/resolve/)", r)}
 
     def failure(self, path: str) -> Failure | None:
         with self.lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from redsm5.catalog import EncoderFacts
 
@@ -73,15 +74,23 @@ def _write_byte_bpe(folder: Path, texts: Sequence[str]) -> None:
     tokenizer.save_model(str(folder))
 
 
-_BRACKETS = ["[CLS]", "[SEP]", "[MASK]"]
-_UNIGRAM = {
-    "deberta-v2": ("spm.model", {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]",
-                                 "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}),
-    "big_bird": ("spiece.model", {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3,
-                                  "user_defined_symbols": _BRACKETS, "normalization_rule_name": "identity"}),
-    "xlm-roberta": ("sentencepiece.bpe.model", {"unk_id": 0, "bos_id": 1, "eos_id": 2}),
-}  # fmt: skip
-"""Name of the SentencePiece file of a family, and what its trainer is told beside the usual."""
+_UNIGRAM: dict[str, tuple[str, dict[str, Any]]] = {
+    "deberta-v2": (
+        "spm.model",
+        {"pad_id": 0, "pad_piece": "[PAD]", "bos_id": 1, "bos_piece": "[CLS]", "eos_id": 2, "eos_piece": "[SEP]"}
+        | {"unk_id": 3, "unk_piece": "[UNK]", "normalization_rule_name": "nmt_nfkc"},
+    ),
+    "big_bird": (
+        "spiece.model",
+        {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3, "user_defined_symbols": ["[CLS]", "[SEP]", "[MASK]"]}
+        | {"normalization_rule_name": "identity"},
+    ),
+    "xlm-roberta": (
+        "sentencepiece.bpe.model",
+        {"unk_id": 0, "bos_id": 1, "eos_id": 2, "normalization_rule_name": "nmt_nfkc"},
+    ),
+}
+"""Name of the SentencePiece file of a family, its special tokens and its normalisation."""
 
 
 def _write_unigram(family: str, folder: Path, texts: Sequence[str]) -> None:
@@ -93,16 +102,13 @@ def _write_unigram(family: str, folder: Path, texts: Sequence[str]) -> None:
     name, settings = _UNIGRAM[family]
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        **{
-            "sentence_iterator": iter(texts),
-            "model_writer": trained,
-            "model_type": "unigram",
-            "vocab_size": 1200,
-            "hard_vocab_limit": False,
-            "character_coverage": 1.0,
-            "normalization_rule_name": "nmt_nfkc",
-            "minloglevel": 2,
-            **settings,
-        }
+        sentence_iterator=iter(texts),
+        model_writer=trained,
+        model_type="unigram",
+        vocab_size=1200,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        minloglevel=2,
+        **settings,
     )
     (folder / name).write_bytes(trained.getvalue())
