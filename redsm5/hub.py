@@ -56,7 +56,9 @@ def resolve(
     """The local folder with the files of an encoder.
 
     A folder is taken as it is; a bundled encoder comes from its package (unless a revision is asked for); anything else
-    comes from the hub's cache, and where that lacks it from the hub, in five tries with exponential backoff.
+    comes from the hub's cache, and where that lacks it from the hub, in five tries with exponential backoff. A branch
+    of which the cache has a commit stays at that commit, so that config, tokenizer and weights, which are fetched one
+    after the other, belong together.
 
     Args:
         id: A folder, or an id on the hub.
@@ -74,6 +76,14 @@ def resolve(
         return bundled
     if (cached := _cached(id, revision, allow, need or allow)) is not None:
         return cached
+    commit = _commit_of(id, revision)
+    if commit is not None and commit != revision:
+        try:
+            return _download(id, commit, allow, sleep)
+        except UserError as error:
+            if not _is_unknown_revision(error.__cause__):
+                raise
+            # The hub's history was written anew: as if nothing had been fetched.
     return _download(id, revision, allow, sleep)
 
 
@@ -83,9 +93,13 @@ def resolve_weights(id: str, revision: str | None, *, sleep: Callable[[float], N
     Raises:
         UserError: As `resolve`, or the encoder has weights of neither kind.
     """
-    folder = resolve(id, revision, allow=CONFIG + SAFETENSORS, need=SAFETENSORS + PICKLES, sleep=sleep)
-    if not has_any(folder, SAFETENSORS + PICKLES) and _local(id) is None:
-        folder = resolve(id, _commit(folder) or revision, allow=CONFIG + PICKLES, need=PICKLES, sleep=sleep)
+    # Each kind with patterns of its own, by which the client sees whether all parts of it are there.
+    cached = (cached_folder(id, revision, allow=CONFIG + kind, need=kind) for kind in (SAFETENSORS, PICKLES))
+    folder = next((found for found in cached if found is not None), None)
+    if folder is None:
+        folder = resolve(id, revision, allow=CONFIG + SAFETENSORS, need=SAFETENSORS, sleep=sleep)
+        if not has_any(folder, SAFETENSORS):
+            folder = resolve(id, revision, allow=CONFIG + PICKLES, need=PICKLES, sleep=sleep)
     if not has_any(folder, SAFETENSORS + PICKLES):
         found = "only Flax weights" if has_any(folder, ("*.msgpack",)) else "no model.safetensors or pytorch_model.bin"
         raise UserError(f"{id} holds {found}; give an encoder with PyTorch weights (`redsm5 models` lists thirty)")
@@ -103,17 +117,16 @@ def resolved_revision(id: str, revision: str | None) -> str | None:
         return f"sha256:{BUNDLED[id][1]}"
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
-    cached = _cached(id, revision, CONFIG, CONFIG)
-    return None if cached is None else _commit(cached)
+    return _commit_of(id, revision)
 
 
-def cached_folder(id: str, revision: str | None, *, allow: tuple[str, ...]) -> Path | None:
+def cached_folder(id: str, revision: str | None, *, allow: tuple[str, ...], need: tuple[str, ...] = ()) -> Path | None:
     """As `resolve`, without the network: None where this machine does not hold the files."""
-    if _is_folder(id):
-        return _local(id)
+    if (folder := _local(id)) is not None:
+        return folder
     if revision is None and (bundled := _bundled(id)) is not None:
         return bundled
-    return _cached(id, revision, allow, allow)
+    return _cached(id, revision, allow, need or allow)
 
 
 def has_any(folder: Path, patterns: tuple[str, ...]) -> bool:
@@ -121,8 +134,10 @@ def has_any(folder: Path, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatch(path.name, pattern) for path in folder.iterdir() for pattern in patterns)
 
 
-def _commit(folder: Path) -> str | None:
-    return folder.name if folder.parent.name == "snapshots" else None
+def _commit_of(id: str, revision: str | None) -> str | None:
+    """The commit of which the cache has files, whichever; None if it has none."""
+    folder = _cached(id, revision, (), ("*",))
+    return folder.name if folder is not None else None
 
 
 def _is_folder(id: str) -> bool:
@@ -225,6 +240,12 @@ def _is_transient(error: Exception) -> bool:
     # The first base of the hub's HTTP error is that of its HTTP client, httpx or a successor: its transport errors too.
     client_error = HfHubHTTPError.__mro__[1]
     return isinstance(error, client_error | ConnectionError | TimeoutError | LocalEntryNotFoundError)
+
+
+def _is_unknown_revision(error: BaseException | None) -> bool:
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    return isinstance(error, Exception) and isinstance(_cause(error), RevisionNotFoundError)
 
 
 def _reason(error: Exception) -> str:

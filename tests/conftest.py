@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub_server import HubServer
 from tiny import write_tiny_corpus, write_tiny_encoder
 from tiny_runs import fit_options
 
@@ -48,3 +50,21 @@ def pairs_run(tiny_corpus_dir, tiny_encoder, tmp_path_factory):
     assert main(fit_options(tiny_corpus_dir, tiny_encoder, run_dir, *more)) == 0
     assert main(["test", str(run_dir)]) == 0
     return run_dir
+
+
+@pytest.fixture
+def hub_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A stand-in for the hub that this process uses, with an empty cache and no token."""
+    from huggingface_hub import constants
+
+    with HubServer() as server:
+        # The client has read the environment already.
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server

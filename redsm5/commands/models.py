@@ -1,4 +1,4 @@
-"""``redsm5 models``: the table of encoders."""
+"""``redsm5 models``: the table of encoders, and whether each trains here."""
 
 from __future__ import annotations
 
@@ -7,34 +7,90 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from redsm5.catalog import CATALOG, EncoderFacts
 from redsm5.errors import UserError
 
+if TYPE_CHECKING:
+    from redsm5.encoder_check.result import CheckResult
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--json", metavar="FILE", help="write the facts as JSON to FILE (- for standard output)")
+    parser.add_argument("--models", metavar="ID,...", help="these encoders only, by their hub ids")
+    parser.add_argument("--json", metavar="FILE", help="write facts or results as JSON to FILE (- for standard output)")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="build each at full size with random weights and train a step in both formats (downloads nothing; needs "
+        "6 GB of memory and 15 minutes on two cores)",
+    )
+    parser.add_argument(
+        "--download", action="store_true", help="with --check: real weights and tokenizers from the hub"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table, or write it as JSON.
+    """Print the table, or write it as JSON; with ``--check`` return 1 if an encoder failed.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: An encoder is not in the table, or the file cannot be written.
     """
+    chosen = _chosen(args.models)
+    if args.download and not args.check:
+        raise UserError("--download is an option of --check; add --check")
+    if args.check:
+        return _check(chosen, args.json, download=args.download)
     if args.json is None:
-        _print_table(list(CATALOG.values()))
-        return 0
-    text = json.dumps([as_record(facts) for facts in CATALOG.values()], indent=2, ensure_ascii=False) + "\n"
-    if args.json == "-":
-        sys.stdout.write(text)
-        return 0
-    try:
-        Path(args.json).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {args.json}: {error.strerror}; give another file, or -") from error
+        _print_table(chosen)
+    else:
+        _write_json(args.json, [as_record(facts) for facts in chosen])
     return 0
+
+
+def _chosen(ids: str | None) -> list[EncoderFacts]:
+    if ids is None:
+        return list(CATALOG.values())
+    names = [name.strip() for name in ids.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in CATALOG]:
+        raise UserError(f"--models: {unknown[0]} is not in the table; `redsm5 models` lists the ids")
+    if not names:
+        raise UserError("--models names no encoder; give ids of the table, separated by commas")
+    return [CATALOG[name] for name in dict.fromkeys(names)]
+
+
+def _write_json(path: str, records: list[dict[str, object]]) -> None:
+    text = json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give another file, or -") from error
+
+
+def _check(chosen: list[EncoderFacts], json_file: str | None, *, download: bool) -> int:
+    from redsm5.encoder_check.run import check_all
+    from redsm5.encoder_check.table import print_results, progress_line
+
+    count = 0
+
+    def done(result: CheckResult) -> None:
+        nonlocal count
+        count += 1
+        # On standard error, so that standard output is the table or the JSON alone.
+        print(f"[{count}/{len(chosen)}] {progress_line(result)}", file=sys.stderr, flush=True)
+
+    if json_file not in (None, "-"):
+        _write_json(json_file, [])  # a file that cannot be written is said now, not after a quarter of an hour
+    results = check_all(chosen, download=download, done=done)
+    if json_file is not None:
+        _write_json(json_file, [{**asdict(result), "passed": result.passed} for result in results])
+    if json_file != "-":
+        print_results(results)
+    return 0 if all(result.passed for result in results) else 1
 
 
 def as_record(facts: EncoderFacts) -> dict[str, object]:

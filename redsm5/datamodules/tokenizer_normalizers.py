@@ -27,7 +27,7 @@ def mend_normalizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     if name == "DebertaV2Tokenizer":
         _mend_deberta(tokenizer, folder)
     elif name == "BigBirdTokenizer":
-        _mend_bigbird(tokenizer)
+        _mend_bigbird(tokenizer, folder)
 
 
 def _mend_deberta(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -38,7 +38,7 @@ def _mend_deberta(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """
     from tokenizers import Regex, normalizers
 
-    table = _charsmap(folder)
+    table = _charsmap(folder, "spm.model")
     if table is None:
         return
     steps: list[Any] = [normalizers.Lowercase()] if getattr(tokenizer, "do_lower_case", False) else []
@@ -51,18 +51,25 @@ def _mend_deberta(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(steps)
 
 
-def _mend_bigbird(tokenizer: PreTrainedTokenizerFast) -> None:
-    """BigBird's vocabulary has no line break: it would be unknown. One character for one, so offsets stay."""
+def _mend_bigbird(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """BigBird's vocabulary has no line break: it would be unknown. One character for one, so offsets stay.
+
+    As in SentencePiece, and not in the class of transformers 5.23: a space at the end makes no token, and the table of
+    the file is used if it has one.
+    """
     from tokenizers import Regex, normalizers
 
     backend = tokenizer.backend_tokenizer
-    spaces = normalizers.Replace(Regex(_OTHER_SPACE), " ")
-    backend.normalizer = normalizers.Sequence([spaces, backend.normalizer] if backend.normalizer else [spaces])
+    steps: list[Any] = [normalizers.Replace(Regex(_OTHER_SPACE), " ")]
+    if (table := _charsmap(folder, "spiece.model")) is not None:
+        steps.append(normalizers.Precompiled(table))
+    steps.append(normalizers.Strip(left=False, right=True))
+    backend.normalizer = normalizers.Sequence([*steps, backend.normalizer] if backend.normalizer else steps)
 
 
-def _charsmap(folder: Path) -> bytes | None:
+def _charsmap(folder: Path, name: str) -> bytes | None:
     """The normalisation table of a SentencePiece file, or of the tokenizer.json made from one."""
-    model = folder / "spm.model"
+    model = folder / name
     if model.is_file():
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs at hand
         from sentencepiece import sentencepiece_model_pb2

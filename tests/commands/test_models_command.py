@@ -6,7 +6,9 @@ import json
 import pytest
 
 from redsm5.catalog import CATALOG
+from redsm5.cli import main
 from redsm5.commands import models
+from redsm5.encoder_check.result import CheckResult
 from redsm5.errors import UserError
 
 
@@ -50,3 +52,71 @@ def test_models_writes_json_to_a_file(tmp_path, capsys):
 def test_models_refuses_a_file_that_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
         run("--json", str(tmp_path / "no" / "folder.json"))
+
+
+SMALLEST = "OpenMed/OpenMed-NER-ChemicalDetect-ElectraMed-33M"
+
+
+def test_models_shows_chosen_encoders_only(capsys):
+    assert run("--json", "-", "--models", f"google/electra-base-discriminator, {SMALLEST}") == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)] == ["google/electra-base-discriminator", SMALLEST]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--models", "bert-base"], "--models: bert-base is not in the table"),
+        (["--models", " , "], "--models names no encoder"),
+        (["--download"], "--download is an option of --check"),
+        (["--check", "--json", "/no/folder/x.json"], "cannot write /no/folder/x.json"),
+    ],
+)
+def test_models_refuses_wrong_arguments_in_a_sentence(capsys, arguments, sentence):
+    assert main(["models", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"redsm5: error: {sentence}")
+
+
+def test_check_of_one_encoder_at_full_size(capsys, tmp_path):
+    assert main(["models", "--check", "--models", SMALLEST, "--json", str(tmp_path / "check.json")]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"[1/1] {SMALLEST}: passed (")
+    (record,) = json.loads((tmp_path / "check.json").read_text())
+    assert (record["id"], record["passed"], record["formats"]) == (SMALLEST, True, ["MultiLabel", "BinaryPairs"])
+    assert record["parameters"] == pytest.approx(33.4 - (384 * 384 + 384) / 1e6, abs=0.05)  # without its pooler
+    assert 0.2 < record["memory_gb"] < 4
+    lines = captured.out.splitlines()
+    assert lines[2] == SMALLEST
+    assert lines[3].split() == [
+        "bert", "WordPiece,", "lower", "case", "33.2", f"{record['memory_gb']:.1f}", f"{record['seconds']:.0f}",
+        "MultiLabel,", "BinaryPairs",
+    ]  # fmt: skip
+    assert lines[4].startswith("1 of 1 passed in ")
+    assert all(len(line) <= 120 for line in lines)
+
+
+def test_check_that_fails_returns_one_and_shows_the_sentence(capsys, monkeypatch):
+    results = [
+        CheckResult("a/good", "bert", "WordPiece, cased", 108.0, ("MultiLabel", "BinaryPairs"), 12.0, 1.4),
+        CheckResult("a/bad", "bert", "WordPiece, cased", failure="a/bad is gated: accept the terms"),
+    ]
+
+    def check_all(encoders, *, download, done):
+        assert download
+        for result in results:
+            done(result)
+        return results
+
+    monkeypatch.setattr("redsm5.encoder_check.run.check_all", check_all)
+    assert run("--check", "--download", "--models", f"{SMALLEST},google/electra-base-discriminator") == 1
+    captured = capsys.readouterr()
+    assert "  failed: a/bad is gated: accept the terms" in captured.out.splitlines()
+    assert "1 of 2 passed in 12 s" in captured.out.splitlines()
+    assert captured.err.splitlines()[1] == "[2/2] a/bad: a/bad is gated: accept the terms (0 s)"
+
+
+@pytest.mark.slow
+def test_check_passes_all_thirty(capsys):
+    assert main(["models", "--check"]) == 0
+    assert "30 of 30 passed in" in capsys.readouterr().out

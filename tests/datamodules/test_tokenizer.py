@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tokenizer_samples import write_config, write_sentencepiece, write_vocab_and_merges, write_vocab_txt
+from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
 
-from redsm5 import catalog, hub
 from redsm5.datamodules.tokenizer import check_vocabulary, load_tokenizer
 from redsm5.errors import UserError
 
@@ -61,16 +61,6 @@ def test_wordpiece_keeps_the_case_of_its_vocabulary(folders):
     assert load_tokenizer(str(folders["uncased"])).tokenize("Anna NEVER") == ["anna", "never"]
 
 
-def test_wordpiece_takes_its_case_from_the_catalog(folders, monkeypatch):
-    entry = replace(catalog.CATALOG["SpanBERT/spanbert-base-cased"], id="owner/cased")
-    monkeypatch.setattr(catalog, "CATALOG", {"owner/cased": entry})
-    monkeypatch.setattr("redsm5.datamodules.tokenizer.CATALOG", catalog.CATALOG)
-    monkeypatch.setattr(hub, "resolve", lambda *_, **__: folders["uncased"])
-    tokenizer = load_tokenizer("owner/cased")
-    assert tokenizer.do_lower_case is False
-    assert tokenizer.model_max_length == 512
-
-
 @pytest.mark.parametrize("lower", [True, False])
 def test_wordpiece_obeys_its_tokenizer_config(folders, tmp_path, lower):
     """ClinicalBERT lowercases over a cased vocabulary, and says so."""
@@ -92,15 +82,6 @@ def test_wordpiece_of_a_config_without_model_type(tmp_path):
     tokenizer = load_tokenizer(str(tmp_path))
     assert tokenizer.tokenize("Anna never") == ["Anna", "never"]
     assert tokenizer("I", "5")["token_type_ids"] == [0, 0, 0, 1, 1]
-
-
-def test_bpe_has_added_tokens_and_no_token_types(folders, tmp_path):
-    folder = shutil.copytree(folders["bpe"], tmp_path / "copy")
-    size = len(json.loads((folder / "vocab.json").read_text()))
-    (folder / "added_tokens.json").write_text(json.dumps({"<m>": size, "</m>": size + 1}))
-    tokenizer = load_tokenizer(str(folder))
-    assert tokenizer.convert_tokens_to_ids(["<m>", "</m>"]) == [size, size + 1]
-    assert "token_type_ids" not in tokenizer("I", "5")
 
 
 def test_deberta_equals_sentencepiece_on_odd_characters(tmp_path):
@@ -182,3 +163,65 @@ def test_broken_tokenizer_file_is_refused(tmp_path, name):
 def test_import_of_the_module_needs_neither_torch_nor_transformers():
     code = "import sys, redsm5.datamodules.tokenizer; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+WHOLE = "I never sleep and Nothing helps anymore said Anna in Berlin find food"
+
+
+def wordpiece(*, lowercase: bool) -> Callable[[Path], Callable[[str], list[int]]]:
+    def make(folder: Path) -> Callable[[str], list[int]]:
+        write_vocab_txt(folder, lowercase=lowercase)
+        own = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lowercase)
+        return lambda text: own.encode(text, add_special_tokens=False).ids
+
+    return make
+
+
+def byte_bpe(folder: Path) -> Callable[[str], list[int]]:
+    write_vocab_and_merges(folder)
+    own = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    return lambda text: own.encode(text).ids
+
+
+def deberta(folder: Path) -> Callable[[str], list[int]]:
+    return write_sentencepiece(folder, "spm.model", "deberta-v2").encode
+
+
+def bigbird(*, rule: str) -> Callable[[Path], Callable[[str], list[int]]]:
+    return lambda folder: write_sentencepiece(folder, "spiece.model", "big_bird", rule=rule).encode
+
+
+def xlm_roberta(folder: Path) -> Callable[[str], list[int]]:
+    """<s>, <pad>, </s>, <unk> come first, so that all other pieces are one further on (fairseq's order)."""
+    own = write_sentencepiece(folder, "sentencepiece.bpe.model", "xlm-roberta")
+    return lambda text: [id + 1 if id else 3 for id in own.encode(text)]
+
+
+REFERENCES = {
+    "WordPiece, cased": wordpiece(lowercase=False),
+    "WordPiece, lower case": wordpiece(lowercase=True),
+    "byte BPE": byte_bpe,
+    "Unigram of DeBERTa": deberta,
+    "Unigram of BigBird": bigbird(rule="identity"),
+    "Unigram of BigBird with a table": bigbird(rule="nfkc"),
+    "Unigram of XLM-R": xlm_roberta,
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+@pytest.mark.parametrize("form", ["own files", "tokenizer.json"])
+def test_tokenizer_of_the_hub_equals_the_library_that_made_it(hub_server, tmp_path, kind, form):
+    own = REFERENCES[kind](tmp_path)
+    if form == "tokenizer.json":
+        converted = tmp_path / "converted"
+        load_tokenizer(str(tmp_path)).save_pretrained(converted)
+        shutil.copy(tmp_path / "config.json", converted)
+        hub_server.add("owner/name", converted)
+    else:
+        hub_server.add("owner/name", tmp_path)
+    tokenizer = load_tokenizer("owner/name")
+    for text in (WHOLE, "Anna, 5 days! less", "…", " food  five ", "½ ﬁve"):
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == own(text), text
+    hub_server.requests.clear()
+    assert load_tokenizer("owner/name")(WHOLE)["input_ids"] == tokenizer(WHOLE)["input_ids"]
+    assert hub_server.requests == []

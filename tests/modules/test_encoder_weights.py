@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -68,18 +67,6 @@ def test_build_leaves_out_a_head(tmp_path, head):
         assert torch.equal(value, own[name]), name
 
 
-def test_build_reads_old_names_of_layer_norms(tmp_path):
-    saved = save_tiny("bert", tmp_path, pickle=True)
-    path = tmp_path / "pytorch_model.bin"
-    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
-    renamed = {
-        "bert." + re.sub("|".join(old), lambda m: old[m[0]], name): value for name, value in torch.load(path).items()
-    }
-    torch.save(renamed, path)
-    own = Encoder(str(tmp_path)).build().model.state_dict()
-    assert all(torch.equal(value, own[name]) for name, value in saved.state_dict().items() if "pooler" not in name)
-
-
 def test_build_refuses_a_file_that_lacks_weights(tmp_path):
     save_tiny("bert", tmp_path)
     path = tmp_path / "model.safetensors"
@@ -99,20 +86,6 @@ def test_build_accepts_a_missing_pooler(tmp_path):
     assert len(Encoder(str(tmp_path)).build().layers) == 2
 
 
-def test_build_refuses_a_pickle_that_would_run_code(tmp_path):
-    save_tiny("bert", tmp_path, pickle=True)
-    marker = tmp_path / "ran"
-
-    class Evil:
-        def __reduce__(self):
-            return (os.mkdir, (str(marker),))
-
-    torch.save({"embeddings.word_embeddings.weight": Evil()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(UserError, match="cannot read the weights"):
-        Encoder(str(tmp_path)).build()
-    assert not marker.exists()
-
-
 @pytest.mark.parametrize("content", [b"", b"not a safetensors file"])
 def test_build_refuses_a_broken_weight_file(tmp_path, content):
     save_tiny("bert", tmp_path)
@@ -126,49 +99,6 @@ def test_build_refuses_weights_of_other_sizes(tmp_path):
     edit_config(tmp_path, intermediate_size=128)
     with pytest.raises(UserError, match="cannot read the weights"):
         Encoder(str(tmp_path)).build()
-
-
-def test_build_reads_a_bert_config_without_model_type(tmp_path):
-    saved = save_tiny("bert", tmp_path)
-    edit_config(tmp_path, remove=("model_type", "architectures"))
-    ids, mask = random_batch(1, 7)
-    with torch.no_grad():
-        expected = saved(input_ids=ids, attention_mask=mask).last_hidden_state
-        assert torch.allclose(Encoder(str(tmp_path)).build().eval()(ids, mask), expected, atol=1e-6)
-
-
-def test_build_ignores_the_label_names_of_a_head(tmp_path):
-    save_tiny("longformer", tmp_path)
-    edit_config(tmp_path, label2id={"a": "0", "b": "1"}, id2label={"0": 3})
-    assert len(Encoder(str(tmp_path)).build().layers) == 2
-
-
-def test_build_loads_a_backbone_saved_within_a_module_whose_config_lacks_sizes(tmp_path, monkeypatch):
-    """The shape of nvidia/quality-classifier-deberta, with the sizes it is to take made tiny."""
-    saved = save_tiny("deberta-v2", tmp_path)
-    path = tmp_path / "model.safetensors"
-    inner = {f"model.{name}": value for name, value in load_file(path).items()}
-    save_file(inner | {"fc.weight": torch.zeros(3, 32), "fc.bias": torch.zeros(3)}, path, metadata={"format": "pt"})
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2", "id2label": {"0": "High"}}))
-    monkeypatch.setattr("redsm5.modules.encoder_weights.config_of_facts", lambda known: saved.config)
-    own = Encoder(str(tmp_path)).build().model.state_dict()
-    assert all(torch.equal(value, own[name]) for name, value in saved.state_dict().items())
-
-
-def test_config_without_sizes_becomes_deberta_v3_base(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2"}))
-    with torch.device("meta"):
-        encoder = Encoder(str(tmp_path), random_weights=True).build()
-    assert (encoder.hidden_size, len(encoder.layers), encoder.vocabulary) == (768, 12, 128_100)
-    assert encoder.config.relative_attention is True
-
-
-def test_flax_only_encoder_is_refused_without_a_look_at_the_hub(monkeypatch):
-    monkeypatch.setattr(hub, "resolve_weights", lambda *_: pytest.fail("the hub was asked"))
-    with pytest.raises(
-        UserError, match=r"only Flax weights.*psychbert-finetuned-mentalhealth or mnaylor/psychbert-fine"
-    ):
-        Encoder("mnaylor/psychbert-cased").build()
 
 
 def test_folder_with_flax_weights_alone_is_refused(tmp_path):

@@ -60,6 +60,9 @@ def write_sentencepiece(
     text = folder / "text.txt"
     text.write_text("\n".join(lines()))
     unknown = "[UNK]" if model_type == "deberta-v2" else "<unk>"
+    special = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "unk_piece": unknown}
+    if model_type == "xlm-roberta":
+        special = {"unk_id": 0, "bos_id": 1, "eos_id": 2}
     sentencepiece.SentencePieceTrainer.train(
         input=str(text),
         model_prefix=str(folder / "trained"),
@@ -67,11 +70,7 @@ def write_sentencepiece(
         hard_vocab_limit=False,
         model_type="unigram",
         normalization_rule_name=rule,
-        pad_id=0,
-        bos_id=1,
-        eos_id=2,
-        unk_id=3,
-        unk_piece=unknown,
+        **special,
         user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
         minloglevel=2,
     )

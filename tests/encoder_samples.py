@@ -39,11 +39,18 @@ def tiny_config(family: str, *, context: int = 64):
 
 
 def save_tiny(
-    family: str, folder: Path, *, pickle: bool = False, dtype: torch.dtype = torch.float32
+    family: str,
+    folder: Path,
+    *,
+    pickle: bool = False,
+    dtype: torch.dtype = torch.float32,
+    state: dict[str, torch.Tensor] | None = None,
 ) -> torch.nn.Module:
     """A folder with config and weights of a tiny encoder; returns the transformers model that was saved."""
     torch.manual_seed(0)
     model = AutoModel.from_config(tiny_config(family)).to(dtype).eval()
+    if state is not None:
+        model.load_state_dict(state)
     model.save_pretrained(folder)
     if pickle:
         (folder / "model.safetensors").unlink()

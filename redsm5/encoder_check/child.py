@@ -1,0 +1,66 @@
+"""A function in a process of its own: its memory is given back, and its death is a sentence."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+
+
+class ChildDied(Exception):
+    """The process ended without a result; the message is a sentence."""
+
+
+def in_child(function: Callable[[Tell], T], *, preload: tuple[str, ...] = ()) -> T:
+    """Call a function in a new process.
+
+    The process is forked from a server that has imported the modules of `preload` and done nothing else: importing
+    torch takes seconds, and a process in which it has worked cannot be forked.
+
+    Args:
+        function: Can be pickled; is given a function to say what it does next.
+        preload: Names of modules.
+
+    Returns:
+        What it returned.
+
+    Raises:
+        ChildDied: It was killed, or raised.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_call, args=(function, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    stage = "its start"
+    try:
+        while True:
+            kind, value = ours.recv()
+            if kind == "result":
+                result: T = value
+                return result
+            stage = value
+    except EOFError:
+        process.join()
+        raise ChildDied(f"its process {_ending(process.exitcode)} in {stage}") from None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _call(function: Callable[[Tell], T], pipe: Connection) -> None:
+    pipe.send(("result", function(lambda stage: pipe.send(("stage", stage)))))
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"was killed ({name}{', most likely for want of memory' if name == 'SIGKILL' else ''})"
+    return f"ended with exit code {code}"
