@@ -29,7 +29,7 @@ def test_main_version(capsys):
         (["predict", "--text", "b"], "name the model once"),
         (["demo", "--config", "missing.yaml"], "there is no config missing.yaml"),
         (["test"], "name the run: redsm5 test RUN_DIR"),
-        (["validate", "no/such/run"], "there is no config file no/such/run/config.yaml"),
+        (["validate", "no/such/run"], "no/such/run is no run folder"),
     ],
 )
 def test_main_bad_usage_is_one_sentence_and_code_2(args, said, capsys):

@@ -46,9 +46,10 @@ def run_on_part(args: list[str], part: Part) -> int:
     """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides."""
     cli, folder = open_run(args, command="validate" if part == "val" else "test")
     with run_lock(folder.path):
-        if part == "test" and folder.predictions("test").exists():
-            print("the test part was evaluated before; its figures are replaced", file=sys.stderr)
+        again = part == "test" and folder.predictions("test").exists()
         evaluate_part(cli, folder, part, console=Console())
+        if again:
+            print("the test part had been evaluated before; its figures were replaced", file=sys.stderr)
     return 0
 
 
