@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check",
         action="store_true",
         help="build each at full size with random weights and train a step in both formats (downloads nothing; needs "
-        "6 GB of memory and 15 minutes on two cores)",
+        "7 GB of memory and 16 minutes of computing time)",
     )
     parser.add_argument(
         "--download", action="store_true", help="with --check: real weights and tokenizers from the hub"

@@ -83,6 +83,7 @@ def check_encoder(
         parameters=run.parameters,
         formats=tuple(run.passed),
         seconds=time.monotonic() - started,
+        cpu_seconds=time.process_time(),
         memory_gb=_peak_memory_gb(),
     )
 

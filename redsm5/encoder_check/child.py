@@ -56,6 +56,7 @@ def in_child(function: Callable[[Tell], T], *, preload: tuple[str, ...] = ()) ->
 
 
 def _call(function: Callable[[Tell], T], pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends this one
     pipe.send(("result", function(lambda stage: pipe.send(("stage", stage)))))
 
 

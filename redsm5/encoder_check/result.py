@@ -20,7 +20,8 @@ class CheckResult:
         tokenizer: Kind of its tokenizer and whether it keeps case.
         parameters: Millions of parameters of the encoder as it is trained, without a pooler; None if it was not built.
         formats: Formats that passed.
-        seconds: Time of its process.
+        seconds: Time that its process took.
+        cpu_seconds: Computing time of its process, all cores together; None if the process died.
         memory_gb: Most memory that its process held, in 10^9 bytes; None if the process died.
         failure: What failed, as a sentence; None if all passed.
         traceback: Of an error that is no sentence of ours.
@@ -32,6 +33,7 @@ class CheckResult:
     parameters: float | None = None
     formats: tuple[str, ...] = ()
     seconds: float = 0.0
+    cpu_seconds: float | None = None
     memory_gb: float | None = None
     failure: str | None = None
     traceback: str | None = None

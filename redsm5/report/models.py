@@ -84,7 +84,9 @@ class EncoderInfo(Frozen):
     """The pretrained encoder and the size of the model on it."""
 
     id: str = Field(description="Hub id or local folder.")
-    revision: str | None = Field(description="Resolved revision; null for a local folder or a bundled package.")
+    revision: str | None = Field(
+        description="Commit on the hub, or sha256: and the hash of bundled weights; null for a local folder."
+    )
     parameters: int = Field(ge=0, description="Parameters of the whole model.")
     trainable: int = Field(ge=0, description="Parameters that are trained.")
 

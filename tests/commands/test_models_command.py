@@ -78,6 +78,7 @@ def test_models_refuses_wrong_arguments_in_a_sentence(capsys, arguments, sentenc
     assert captured.err.startswith(f"redsm5: error: {sentence}")
 
 
+@pytest.mark.slow
 def test_check_of_one_encoder_at_full_size(capsys, tmp_path):
     assert main(["models", "--check", "--models", SMALLEST, "--json", str(tmp_path / "check.json")]) == 0
     captured = capsys.readouterr()
@@ -86,6 +87,7 @@ def test_check_of_one_encoder_at_full_size(capsys, tmp_path):
     assert (record["id"], record["passed"], record["formats"]) == (SMALLEST, True, ["MultiLabel", "BinaryPairs"])
     assert record["parameters"] == pytest.approx(33.4 - (384 * 384 + 384) / 1e6, abs=0.05)  # without its pooler
     assert 0.2 < record["memory_gb"] < 4
+    assert record["cpu_seconds"] > 0
     lines = captured.out.splitlines()
     assert lines[2] == SMALLEST
     assert lines[3].split() == [
@@ -98,7 +100,7 @@ def test_check_of_one_encoder_at_full_size(capsys, tmp_path):
 
 def test_check_that_fails_returns_one_and_shows_the_sentence(capsys, monkeypatch):
     results = [
-        CheckResult("a/good", "bert", "WordPiece, cased", 108.0, ("MultiLabel", "BinaryPairs"), 12.0, 1.4),
+        CheckResult("a/good", "bert", "WordPiece, cased", 108.0, ("MultiLabel", "BinaryPairs"), 12.0, 20.0, 1.4),
         CheckResult("a/bad", "bert", "WordPiece, cased", failure="a/bad is gated: accept the terms"),
     ]
 
@@ -111,8 +113,10 @@ def test_check_that_fails_returns_one_and_shows_the_sentence(capsys, monkeypatch
     monkeypatch.setattr("redsm5.encoder_check.run.check_all", check_all)
     assert run("--check", "--download", "--models", f"{SMALLEST},google/electra-base-discriminator") == 1
     captured = capsys.readouterr()
-    assert "  failed: a/bad is gated: accept the terms" in captured.out.splitlines()
-    assert "1 of 2 passed in 12 s" in captured.out.splitlines()
+    lines = [line.rstrip() for line in captured.out.splitlines()]
+    assert lines[4:7] == ["a/bad", "  bert         WordPiece, cased           -     -     0  none",
+                          "  failed: a/bad is gated: accept the terms"]  # fmt: skip
+    assert lines[7] == "1 of 2 passed in 12 s"
     assert captured.err.splitlines()[1] == "[2/2] a/bad: a/bad is gated: accept the terms (0 s)"
 
 
