@@ -206,9 +206,8 @@ class MultiTaskModule(pl.LightningModule):
         assert self.network is not None
         optimizer = self.optimizer_option.build(parameter_groups(self.network, self.optimizer_option))
         stopping = self.trainer.early_stopping_callback
-        scheduler = self.schedule_option.build(
-            optimizer, self.total_steps(), self.steps_per_epoch(), mode=stopping.mode if stopping else "max"
-        )
+        mode: Literal["min", "max"] = "min" if stopping is not None and stopping.mode == "min" else "max"
+        scheduler = self.schedule_option.build(optimizer, self.total_steps(), self.steps_per_epoch(), mode=mode)
         if scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -67,7 +67,7 @@ class Adafactor(Optimizer):
             return RelativeAdafactor(groups, scale_parameter=self.scale_parameter, warmup_init=self.warmup_init)
         from transformers.optimization import Adafactor as LibraryAdafactor
 
-        built: torch.optim.Optimizer = LibraryAdafactor(
+        built: torch.optim.Optimizer = LibraryAdafactor(  # type: ignore[no-untyped-call]  # transformers types it not
             groups, scale_parameter=self.scale_parameter, relative_step=False
         )
         return built

@@ -56,7 +56,7 @@ def cosine_restarts(progress: float, *, cycles: int, growth: int) -> float:
 
 def power_of_line(progress: float, *, power: float) -> float:
     """A power of the straight line."""
-    return (1 - progress) ** power
+    return float((1 - progress) ** power)
 
 
 def exponential_factor(step: int, *, warmup: int, gamma: float, steps_per_epoch: int) -> float:

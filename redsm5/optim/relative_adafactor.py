@@ -10,7 +10,7 @@ from transformers.optimization import Adafactor
 from redsm5.optim.curves import relative_step
 
 
-class RelativeAdafactor(Adafactor):  # type: ignore[misc]  # transformers is not typed here
+class RelativeAdafactor(Adafactor):
     """The Adafactor of transformers that finds its own rate.
 
     The library leaves ``lr`` of the groups at None and does not read it; here it is the rate of the next step, as with
@@ -23,12 +23,14 @@ class RelativeAdafactor(Adafactor):  # type: ignore[misc]  # transformers is not
     """
 
     def __init__(self, groups: Sequence[dict[str, Any]], *, scale_parameter: bool, warmup_init: bool) -> None:
-        super().__init__(groups, scale_parameter=scale_parameter, relative_step=True, warmup_init=warmup_init)
+        super().__init__(  # type: ignore[no-untyped-call]  # transformers types it not
+            groups, scale_parameter=scale_parameter, relative_step=True, warmup_init=warmup_init
+        )
         self._say_rate(0)
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step; the rate of the next is set in the groups."""
-        loss: float | None = super().step(closure)
+        loss = super().step(closure)  # type: ignore[no-untyped-call]
         self._say_rate(max((int(state["step"]) for state in self.state.values()), default=0))
         return loss
 

@@ -84,4 +84,5 @@ class Lion(Rates, Optimizer):
         """The Lion of lion-pytorch."""
         from lion_pytorch import Lion as LibraryLion
 
-        return LibraryLion(groups, betas=self.betas)
+        built: torch.optim.Optimizer = LibraryLion(groups, betas=self.betas)
+        return built

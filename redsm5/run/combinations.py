@@ -95,9 +95,9 @@ def _filled(part: str, chosen: Chosen) -> str:
 
 def _instance(spec: Namespace) -> Any:
     module, _, name = spec.class_path.rpartition(".")
-    values = spec.get("init_args") or Namespace()
+    values = spec.get("init_args")
     nested = {
         field: _instance(value) if isinstance(value, Namespace) and "class_path" in value else value
-        for field, value in values.items(branches=True, nested=False)
+        for field, value in (values.items(branches=True, nested=False) if values else ())
     }
     return getattr(importlib.import_module(module), name)(**nested)

@@ -52,12 +52,12 @@ class ConfigParser(LightningArgumentParser):
         """Raise instead of exiting."""
         raise UserError(config_sentence(message, self.keys, self.given)) from ex
 
-    def _parse_common(self, cfg: Namespace, **settings: Any) -> Namespace:
+    def _parse_common(self, cfg: Namespace, *args: Any, **settings: Any) -> Namespace:
         """Let every variant have its own defaults, before what is not set is filled in, or the config is printed."""
         # jsonargparse makes parsers of this class for parts too: only that of the whole config has this key.
         if any(action.dest == "run_dir" for action in self._actions):
             drop_foreign_values(cfg, self.sources, self.get_defaults())
-        parsed: Namespace = super()._parse_common(cfg=cfg, **settings)
+        parsed: Namespace = super()._parse_common(cfg, *args, **settings)
         return parsed
 
 
