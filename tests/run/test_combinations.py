@@ -1,9 +1,9 @@
 from itertools import product
 
 import pytest
+import torch
 
 from redsm5.cli import build_cli, main
-from redsm5.errors import UserError
 from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.schedule import Schedule
 
@@ -57,10 +57,8 @@ def test_possible_neighbours_are_accepted(args):
     cli.before_instantiate_classes()
 
 
-def test_plain_pairs_of_optimizer_and_schedule_build(monkeypatch):
+def test_plain_pairs_of_optimizer_and_schedule_build():
     """At their defaults all go together: built for real, with a step each."""
-    import torch
-
     for optimizer, schedule in product(Optimizer.__subclasses__(), Schedule.__subclasses__()):
         parameter = torch.nn.Parameter(torch.ones(2, 2))
         group = {"name": "head", "params": [parameter], "lr": 0.1, "weight_decay": 0.1}
@@ -73,8 +71,3 @@ def test_plain_pairs_of_optimizer_and_schedule_build(monkeypatch):
                 scheduler.step()
         assert parameter.isfinite().all()
         assert not torch.equal(parameter, torch.ones(2, 2)), (optimizer, schedule)
-
-
-def test_refused_while_parsing_not_by_a_crash_later():
-    with pytest.raises(UserError):
-        build_cli([*BASE, *RELATIVE])
