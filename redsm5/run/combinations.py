@@ -66,7 +66,7 @@ CONFLICTS = (
         ),
     ),
 )
-"""The table, which docs/tuning/combinations.md shows."""
+"""The table, which docs/tuning/optimizers.md shows."""
 
 
 def refuse_impossible(config: Namespace) -> None:
