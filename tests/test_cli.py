@@ -66,6 +66,8 @@ def test_help_imports_no_torch(args):
         "redsm5.optim.adafactor",
         "redsm5.optim.layerwise",
         "redsm5.optim.sgd",
+        "redsm5.optim.one_cycle",
+        "redsm5.optim.reduce_on_plateau",
         "redsm5.optim.schedules",
         "redsm5.datamodules.formats",
         "redsm5.datamodules.batching",

@@ -54,7 +54,7 @@ def rate_curves(model: MultiTaskModule) -> RateCurves:
     from redsm5.callbacks.learning_rates import named_rates
     from redsm5.optim.adafactor import Adafactor
     from redsm5.optim.groups import parameter_groups
-    from redsm5.optim.schedules import ReduceOnPlateau
+    from redsm5.optim.reduce_on_plateau import ReduceOnPlateau
     from redsm5.report.schedule_plot import RateCurves
 
     optimizer, schedule = model.optimizer_option, model.schedule_option

@@ -3,6 +3,6 @@
 All variants are imported here: jsonargparse finds those that are imported.
 """
 
-from redsm5.optim import adafactor, layerwise, optimizers, schedules, sgd
+from redsm5.optim import adafactor, layerwise, one_cycle, optimizers, reduce_on_plateau, schedules, sgd
 
-__all__ = ["adafactor", "layerwise", "optimizers", "schedules", "sgd"]
+__all__ = ["adafactor", "layerwise", "one_cycle", "optimizers", "reduce_on_plateau", "schedules", "sgd"]

@@ -11,7 +11,8 @@ from jsonargparse import Namespace
 
 from redsm5.errors import UserError
 from redsm5.optim.adafactor import Adafactor
-from redsm5.optim.schedules import Constant, NoSchedule, OneCycle
+from redsm5.optim.one_cycle import OneCycle
+from redsm5.optim.schedules import Constant, NoSchedule
 
 
 class Chosen:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from redsm5.optim.schedules import ReduceOnPlateau
+from redsm5.optim.reduce_on_plateau import ReduceOnPlateau
 
 METRICS = [0.1, 0.3, 0.3, 0.25, 0.31, 0.3, 0.3, 0.3, 0.3, 0.2, 0.5, 0.5, 0.5, 0.5, 0.5]
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 from transformers import optimization
 
+from redsm5.optim.one_cycle import OneCycle
+from redsm5.optim.reduce_on_plateau import ReduceOnPlateau
 from redsm5.optim.schedule import Schedule
 from redsm5.optim.schedules import (
     Constant,
@@ -18,9 +20,7 @@ from redsm5.optim.schedules import (
     Exponential,
     Linear,
     NoSchedule,
-    OneCycle,
     Polynomial,
-    ReduceOnPlateau,
 )
 
 PEAKS = (2e-5, 1e-3)
