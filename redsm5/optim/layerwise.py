@@ -44,9 +44,9 @@ class LAMB(Rates, Optimizer):
 class NovoGrad(Rates, Optimizer):
     """Momentum over gradients that are divided by a running norm per tensor (Ginsburg et al. 2019)."""
 
-    lr: float = 1e-3
-    head_lr: float = 5e-3
-    peft_lr: float = 5e-3
+    lr: float = 2e-4
+    head_lr: float = 1e-3
+    peft_lr: float = 1e-3
     weight_decay: float = 0.001
     betas: tuple[float, float] = (0.95, 0.98)
     """Decay of the momentum, and of the running average of the squared norm"""

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SGD(Rates, Optimizer):
-    """Stochastic gradient descent without momentum: its rates are thousands of times those of Adam."""
+    """Stochastic gradient descent without momentum: its rates are hundreds of times those of Adam."""
 
-    lr: float = 5e-2
-    head_lr: float = 5e-1
-    peft_lr: float = 5e-1
+    lr: float = 5e-3
+    head_lr: float = 5e-2
+    peft_lr: float = 5e-2
 
     def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
         """The fused SGD of torch."""
