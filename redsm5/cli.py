@@ -30,9 +30,13 @@ OTHER_COMMANDS = {
     "models": "the table of encoders",
     "baseline": "the TF-IDF baseline on the split of a run",
     "schema": "the JSON Schema of the config or of report.json",
+    "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }
-"""Commands with a parser of their own, in ``redsm5.commands.<name>``."""
+"""Commands with a parser of their own, in ``redsm5.commands.<name>`` (a dash is an underscore there).
+
+Where the module sets ``TAKES_CONFIG``, options that its parser does not know are those of the config: ``args.config``.
+"""
 
 
 def build_cli(args: list[str], *, command: str = "fit", parse_only: bool = False) -> ReDSM5CLI:
@@ -101,10 +105,18 @@ def _dispatch(argv: list[str]) -> int:
         run_command = importlib.import_module(f"redsm5.run.{command}")
         return int(run_command.run(rest))
     if command in OTHER_COMMANDS:
-        module = importlib.import_module(f"redsm5.commands.{command}")
-        parser = SentenceParser(prog=f"redsm5 {command}", description=OTHER_COMMANDS[command])
+        module = importlib.import_module(f"redsm5.commands.{command.replace('-', '_')}")
+        takes_config = getattr(module, "TAKES_CONFIG", False)
+        # Without abbreviations, which would take options of the config for the command's own.
+        parser = SentenceParser(
+            prog=f"redsm5 {command}", description=OTHER_COMMANDS[command], allow_abbrev=not takes_config
+        )
         module.add_arguments(parser)
-        return int(module.run(parser.parse_args(rest)))
+        if not takes_config:
+            return int(module.run(parser.parse_args(rest)))
+        parsed, config = parser.parse_known_args(rest)
+        parsed.config = config
+        return int(module.run(parsed))
     known = ", ".join([*RUN_COMMANDS, *OTHER_COMMANDS])
     raise UserError(f"there is no command {command!r}; the commands are {known}")
 
@@ -130,13 +142,13 @@ def check_files(command: str, args: list[str]) -> None:
     Raises:
         UserError: A file is missing or cannot be read.
     """
-    from redsm5.run.given import given_values
+    from redsm5.run.given import given_sources
 
     if command != "fit" and args and not args[0].startswith("-"):
         if not Path(args[0], "config.yaml").is_file():
             raise UserError(f"{args[0]} is no run folder (it holds no config.yaml); give the run_dir of a fit")
         args = args[1:]
-    given_values(args)
+    given_sources(args)
 
 
 def _help() -> str:
@@ -146,7 +158,7 @@ def _help() -> str:
         "Fine-tunes pretrained encoders to match DSM-5 criteria in posts and to bind the evidence for them.",
         "",
         "commands:",
-        *(f"  {name:<10} {text}" for name, text in {**RUN_COMMANDS, **OTHER_COMMANDS}.items()),
+        *(f"  {name:<13} {text}" for name, text in {**RUN_COMMANDS, **OTHER_COMMANDS}.items()),
         "",
         "redsm5 COMMAND --help shows the options of a command; --debug shows the traceback of a crash.",
     ]

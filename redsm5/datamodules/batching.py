@@ -60,7 +60,7 @@ class BatchSize(Batching):
 class TokenBudget(Batching):
     """As many examples as fit a number of padded tokens: all windows times the longest of them."""
 
-    # The names differ from those of BatchSize: jsonargparse keeps what the default sets under a name that both have.
+    # Not the names of BatchSize: they count something else.
     train_tokens: int = 4096
     """Padded tokens per training batch and device; an example that is larger is a batch of its own."""
     eval_tokens: int = 16384

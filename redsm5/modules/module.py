@@ -25,8 +25,11 @@ from redsm5.modules.network import Network
 from redsm5.modules.output import ModelOutput
 from redsm5.modules.pooling import Mean, Pooling
 from redsm5.optim.groups import parameter_groups
-from redsm5.optim.optimizers import AdamW, Optimizer
-from redsm5.optim.schedules import Linear, Schedule
+from redsm5.optim.optimizer import Optimizer
+from redsm5.optim.optimizers import AdamW
+from redsm5.optim.schedule import Schedule
+from redsm5.optim.schedules import Linear
+from redsm5.optim.steps import epoch_steps, training_steps
 
 if TYPE_CHECKING:
     from redsm5.datamodules.datamodule import ReDSM5DataModule
@@ -78,7 +81,6 @@ class MultiTaskModule(pl.LightningModule):
         self.encoder_option = encoder
         self._network = partial(
             Network,
-            encoder=encoder,
             pooling=pooling,
             aggregation=aggregation,
             criteria_head=criteria_head,
@@ -106,9 +108,17 @@ class MultiTaskModule(pl.LightningModule):
         """Build network and losses; called by the Trainer once the corpus is read."""
         if self.network is not None:
             return
-        self.network = self._network(n_outputs=self.datamodule.n_outputs)
+        self.network = self.make_network(self.encoder_option)
         check_vocabulary(self.datamodule.tokenizer, self.network.encoder.vocabulary, self.encoder_option.id)
         self.criteria_loss = self.criteria_loss_option.build(self.datamodule.positive_rates())
+
+    def make_network(self, encoder: Encoder) -> Network:
+        """A network for the corpus.
+
+        Args:
+            encoder: The encoder option, or one that differs in where its weights come from.
+        """
+        return self._network(encoder=encoder, n_outputs=self.datamodule.n_outputs)
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits of a batch, no losses."""
@@ -195,15 +205,23 @@ class MultiTaskModule(pl.LightningModule):
         metrics = epoch_metrics(self.datamodule.gold(part), predicted, self.datamodule.codes)
         self.log_dict({f"{part}_{name}": value for name, value in metrics.items()}, rank_zero_only=False)
 
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch."""
+        batches, trainer = self.datamodule.steps_per_epoch(), self.trainer
+        return epoch_steps(batches, accumulate=trainer.accumulate_grad_batches, limit=trainer.limit_train_batches)
+
     def total_steps(self) -> int:
-        """Optimizer steps of ``max_epochs``: the last batch of an epoch always steps."""
-        per_epoch = math.ceil(self.datamodule.steps_per_epoch() / self.trainer.accumulate_grad_batches)
-        assert self.trainer.max_epochs is not None
-        return per_epoch * self.trainer.max_epochs
+        """Optimizer steps of ``max_epochs``."""
+        trainer = self.trainer
+        return training_steps(self.steps_per_epoch(), max_epochs=trainer.max_epochs, max_steps=trainer.max_steps)
 
     def configure_optimizers(self) -> Any:
         """Optimizer over named groups, schedule per step."""
         assert self.network is not None
         optimizer = self.optimizer_option.build(parameter_groups(self.network, self.optimizer_option))
-        scheduler = self.schedule_option.build(optimizer, self.total_steps())
+        stopping = self.trainer.early_stopping_callback
+        mode: Literal["min", "max"] = "min" if stopping is not None and stopping.mode == "min" else "max"
+        scheduler = self.schedule_option.build(optimizer, self.total_steps(), self.steps_per_epoch(), mode=mode)
+        if scheduler is None:
+            return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

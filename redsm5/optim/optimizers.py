@@ -1,43 +1,23 @@
-"""Options of the optimizer. Torch-free."""
+"""Adam and its kin as options. Torch-free."""
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from redsm5.optim.optimizer import Optimizer, Rates, check_betas, check_eps
+
 if TYPE_CHECKING:
     import torch
 
-
-class Optimizer(ABC):
-    """An optimizer with a rate for the encoder and one for everything on top of it."""
-
-    lr: float
-    head_lr: float
-    weight_decay: float
-
-    @abstractmethod
-    def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
-        """The optimizer.
-
-        Args:
-            groups: From ``parameter_groups``, each with its own ``lr`` and ``weight_decay``.
-        """
+__all__ = ["AdaBelief", "Adam", "AdamW", "Optimizer", "RAdam"]
 
 
 @dataclass(frozen=True)
-class AdamW(Optimizer):
+class AdamW(Rates, Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
-    lr: float = 2e-5
-    """Peak learning rate of the encoder"""
-    head_lr: float = 1e-4
-    """Peak learning rate of pooling, aggregation and heads"""
-    weight_decay: float = 0.01
-    """Weight decay of matrices; biases and norms have none"""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of the running averages of the gradient and of its square"""
     eps: float = 1e-8
@@ -45,17 +25,78 @@ class AdamW(Optimizer):
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        for name in ("lr", "head_lr", "weight_decay"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas is {list(self.betas)}; both must be at least 0 and below 1")
-        if not (math.isfinite(self.eps) and self.eps > 0):
-            raise ValueError(f"eps is {self.eps}; it must be a finite number above 0")
+        super().__post_init__()
+        check_betas(self.betas)
+        check_eps(self.eps)
 
     def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
         """The fused AdamW of torch."""
-        from redsm5.optim.adamw import ClippableAdamW
+        from redsm5.optim.fused import ClippableAdamW
 
-        return ClippableAdamW(groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay)
+        return ClippableAdamW(groups, betas=self.betas, eps=self.eps, fused=True)
+
+
+@dataclass(frozen=True)
+class Adam(Rates, Optimizer):
+    """Adam with the decay added to the gradient (Kingma and Ba 2015)."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running averages of the gradient and of its square"""
+    eps: float = 1e-8
+    """Added to the denominator"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        check_betas(self.betas)
+        check_eps(self.eps)
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The fused Adam of torch."""
+        from redsm5.optim.fused import ClippableAdam
+
+        return ClippableAdam(groups, betas=self.betas, eps=self.eps, fused=True)
+
+
+@dataclass(frozen=True)
+class RAdam(Rates, Optimizer):
+    """Adam that waits until the variance of its denominator is bounded, with decoupled decay (Liu et al. 2020)."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running averages of the gradient and of its square"""
+    eps: float = 1e-8
+    """Added to the denominator"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        check_betas(self.betas)
+        check_eps(self.eps)
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The RAdam of torch, which takes its multi-tensor kernels on a GPU; there is no fused one."""
+        from torch.optim import RAdam as TorchRAdam
+
+        return TorchRAdam(groups, betas=self.betas, eps=self.eps, decoupled_weight_decay=True)
+
+
+@dataclass(frozen=True)
+class AdaBelief(Rates, Optimizer):
+    """Adam scaled by how far gradients stray from their average, with decoupled decay (Zhuang et al. 2020)."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running averages of the gradient and of its squared deviation"""
+    eps: float = 1e-16
+    """Added to the squared deviation and to the denominator"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        check_betas(self.betas)
+        check_eps(self.eps)
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The AdaBelief of torch-optimizer, without rectification, in which it differs from the paper's code."""
+        from torch_optimizer import AdaBelief as LibraryAdaBelief
+
+        return LibraryAdaBelief(groups, betas=self.betas, eps=self.eps, weight_decouple=True, rectify=False)

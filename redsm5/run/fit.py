@@ -11,7 +11,9 @@ from rich.console import Console
 
 from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
+from redsm5.callbacks.learning_rates import LearningRates
 from redsm5.callbacks.metrics_file import MetricsFile
+from redsm5.callbacks.plateau import Plateau
 from redsm5.callbacks.progress import progress
 from redsm5.callbacks.random_state import RandomState
 from redsm5.callbacks.throughput import Throughput
@@ -59,6 +61,8 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
         Throughput(),
         option.build(),
         RandomState(),
+        Plateau(),
+        LearningRates(),
         MetricsFile(folder.metrics),
         best,
         last,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,34 @@ import yaml
 from redsm5.errors import UserError
 
 
-def given_values(args: list[str]) -> dict[str, Any]:
-    """Every key that the arguments set, later ones over earlier ones.
+def given_sources(args: list[str]) -> list[dict[str, Any]]:
+    """The keys that each config file and each run of options between them set, in their order.
 
     Raises:
         UserError: A config file is missing, cannot be read, is not YAML, or holds no keys.
     """
-    values: dict[str, Any] = {}
+    sources: list[dict[str, Any]] = [{}]
     for flag, value in _pairs(args):
         if flag == "config" and value is not None:
-            values |= flat(_read(Path(value)))
+            sources += [flat(_read(Path(value))), {}]
         else:
-            values[flag] = value
-    return values
+            sources[-1] |= _option(flag, value)
+    return [source for source in sources if source]
+
+
+def merged(sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every key that is set, later ones over earlier ones."""
+    return {key: value for source in sources for key, value in source.items()}
+
+
+def _option(flag: str, value: str | None) -> dict[str, Any]:
+    """An option; one whose value is a mapping, or a file that holds one, as the keys that it sets."""
+    if value is not None and value.startswith("{"):
+        with suppress(yaml.YAMLError):
+            return flat(yaml.safe_load(value), f"{flag}.")
+    if value is not None and value.endswith((".yaml", ".yml")) and Path(value).is_file():
+        return flat(_read(Path(value)), f"{flag}.")
+    return {flag: value}
 
 
 def given_configs(args: list[str]) -> list[str]:

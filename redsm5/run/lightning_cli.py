@@ -17,9 +17,11 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
 from redsm5.modules.module import MultiTaskModule
-from redsm5.run.given import given_values
+from redsm5.run.combinations import refuse_impossible
+from redsm5.run.given import given_sources, merged
 from redsm5.run.option_checks import check_options, dataclass_groups
 from redsm5.run.options import Runtime
+from redsm5.run.own_defaults import drop_foreign_values
 from redsm5.run.quiet import quiet_libraries
 from redsm5.run.sentences import config_sentence, known_keys
 from redsm5.run.trainer_options import TrainerOptions
@@ -47,12 +49,22 @@ class ConfigParser(LightningArgumentParser):
 
     given: ClassVar[dict[str, Any]] = {}
     """What the user set, by dotted key."""
+    sources: ClassVar[list[dict[str, Any]]] = []
+    """The same by config file and run of options, in their order."""
     keys: ClassVar[dict[str, Any]] = {}
     """Types by dotted key: the parser that meets an error may be one that jsonargparse made for a part."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raise instead of exiting."""
         raise UserError(config_sentence(message, self.keys, self.given)) from ex
+
+    def _parse_common(self, cfg: Namespace, *args: Any, **settings: Any) -> Namespace:
+        """Let every variant have its own defaults, before what is not set is filled in, or the config is printed."""
+        # jsonargparse makes parsers of this class for parts too: only that of the whole config has this key.
+        if any(action.dest == "run_dir" for action in self._actions):
+            drop_foreign_values(cfg, self.sources, self.get_defaults())
+        parsed: Namespace = super()._parse_common(cfg, *args, **settings)
+        return parsed
 
 
 class ReDSM5CLI(LightningCLI):
@@ -78,7 +90,8 @@ class ReDSM5CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse what this machine cannot do; set threads and TF32."""
         check_options(self.config, OPTION_GROUPS)
-        _refuse_impossible(self.config)
+        _refuse_on_this_machine(self.config)
+        refuse_impossible(self.config)
         runtime = self.config.runtime
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
@@ -108,7 +121,8 @@ class ReDSM5CLI(LightningCLI):
 def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDSM5CLI:
     """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``."""
     quiet_libraries()
-    ConfigParser.given = given_values(args)
+    ConfigParser.sources = given_sources(args)
+    ConfigParser.given = merged(ConfigParser.sources)
     _check_seed(ConfigParser.given)
     cli_class = _ParsingCLI if parse_only else ReDSM5CLI
     # LightningCLI warns when the process has arguments of its own beside `args`: ours are those very arguments.
@@ -180,7 +194,7 @@ def _check_seed(given: dict[str, Any]) -> None:
         raise UserError(f"seed_everything is {shown}; it takes a whole number from 0 to {LARGEST_SEED}")
 
 
-def _refuse_impossible(config: Namespace) -> None:
+def _refuse_on_this_machine(config: Namespace) -> None:
     if config.runtime.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("runtime.precision is fp16, which needs a CUDA device; use none or bf16 on CPU")
     accelerator = config.trainer.accelerator

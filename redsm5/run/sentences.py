@@ -86,6 +86,8 @@ def _foreign_option(option: str, given: dict[str, Any], keys: dict[str, Any]) ->
             chosen = given.get(f"{parent}.class_path", given.get(parent))
             if parent in keys and isinstance(chosen, str):
                 return f"{parent}: {_foreign(option, chosen, keys[parent])}"
+            if names := variants(keys.get(parent)):
+                return f"{parent}: its default has no option {option}; the variants are {', '.join(names)}"
     return unknown_key(option, keys)
 
 

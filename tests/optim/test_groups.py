@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from redsm5.optim.groups import parameter_groups
+from redsm5.optim.adafactor import Adafactor
+from redsm5.optim.groups import parameter_groups, part_of
 from redsm5.optim.optimizers import AdamW
 
 OPTION = AdamW(lr=1e-5, head_lr=1e-3, weight_decay=0.02)
@@ -126,3 +127,77 @@ def test_optimizer_steps_every_group():
         lr, decay = (1e-3 if "head" in name else 1e-5), (0.02 if p.ndim > 1 else 0.0)
         # The first step of Adam on gradient 1 moves by the rate.
         torch.testing.assert_close(p.detach(), before[name] * (1 - lr * decay) - lr, rtol=1e-5, atol=1e-7)
+
+
+def test_layer_decay_lowers_the_rate_of_every_layer_below():
+    option = AdamW(lr=1e-4, head_lr=1e-3, layer_decay=0.5)
+    rates = {group["name"].removesuffix(".no_decay"): group["lr"] for group in parameter_groups(Network(), option)}
+    assert rates == {
+        "encoder.embeddings": 0.25e-4,
+        "encoder.layer.0": 0.5e-4,
+        "encoder.layer.1": 1e-4,
+        "encoder.other": 1e-4,
+        "head": 1e-3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("layer.0.attention.self.query.lora_A.default.weight", "adapter"),
+        ("layer.0.attention.self.query.lora_B.default.weight", "lora_b"),
+        ("embeddings.word_embeddings.lora_embedding_B.default", "lora_b"),
+        ("layer.0.attention.self.query.lora_E.default", "adapter"),
+        ("layer.0.intermediate.dense.ia3_l.default", "adapter"),
+        ("layer.0.adapter.down.weight", "adapter"),
+        ("layer.0.output.adapters.default.up.weight", "adapter"),
+        ("layer.0.attention.self.query.base_layer.weight", None),
+        ("layer.0.attention.self.query.weight", None),
+    ],
+)
+def test_part_of_knows_peft_parameters_by_their_name(name, part):
+    assert part_of(name) == part
+
+
+def with_lora(network):
+    """LoRA by hand on the query of every layer, and IA3 on the key of the lowest, the weights below them frozen."""
+    network.encoder.requires_grad_(False)
+    for layer in network.encoder.layers:
+        query = layer.attention.self.query
+        query.lora_A = nn.ModuleDict({"default": nn.Linear(8, 2, bias=False)})
+        query.lora_B = nn.ModuleDict({"default": nn.Linear(2, 8)})
+    below, above = network.encoder.layers
+    below.attention.self.key.ia3_l = nn.ParameterDict({"default": nn.Parameter(torch.ones(8, 1))})
+    # As in Compacter, a rule that layers share.
+    above.adapter_rule = below.adapter_rule = nn.Parameter(torch.ones(2, 2, 2))
+    return network
+
+
+def test_peft_parameters_have_groups_and_rates_of_their_own():
+    network = with_lora(Network())
+    option = AdamW(lr=1e-5, head_lr=1e-3, peft_lr=1e-4, weight_decay=0.02)
+    groups = {group["name"]: group for group in parameter_groups(network, option, lora_b_ratio=16.0)}
+    assert {name: group["lr"] for name, group in groups.items()} == {
+        "adapter": 1e-4,
+        "adapter.no_decay": 1e-4,
+        "lora_b": pytest.approx(16e-4),
+        "lora_b.no_decay": pytest.approx(16e-4),
+        "head": 1e-3,
+        "head.no_decay": 1e-3,
+    }
+    members = names_of(network, list(groups.values()))
+    assert all("lora_A" in name or "adapter_rule" in name for name in members["adapter"])
+    assert len(members["adapter"]) == 3
+    assert {name.rpartition(".")[2] for name in members["lora_b"]} == {"weight"}
+    assert all("ia3_l" in name for name in members["adapter.no_decay"])
+    assert len(members["adapter.no_decay"]) == 1
+    listed = [p for group in groups.values() for p in group["params"]]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {p for p in network.parameters() if p.requires_grad}
+
+
+def test_relative_adafactor_gives_the_groups_no_rate():
+    groups = parameter_groups(Network(), Adafactor(relative_step=True))
+    assert {group["lr"] for group in groups} == {None}
+    rates = {group["name"]: group["lr"] for group in parameter_groups(Network(), Adafactor(lr=3e-4))}
+    assert (rates["encoder.layer.0"], rates["head"]) == (3e-4, 2e-3)

@@ -36,7 +36,20 @@ CASES = [
     ({"early_stopping.monitor": "val_f1"}, ["early_stopping.monitor", "val_f1", "val_f1_macro"]),
     ({"data.group_by": "city"}, ["data.group_by", "city", "author or post"]),
     ({"model.pooling": "Men"}, ["model.pooling", "Men", "CLS, Mean"]),
-    ({"model.optimizer": "Lamb"}, ["model.optimizer", "Lamb", "AdamW"]),
+    ({"model.optimizer": "Lamb"}, ["model.optimizer", "Lamb", "LAMB", "AdamW"]),
+    (
+        {"model.schedule": {"class_path": "OneCycle", "init_args": {"warmup_ratio": 0.1}}},
+        ["OneCycle has no option warmup"],
+    ),
+    (
+        {"model.schedule": {"class_path": "NoSchedule", "init_args": {"horizon": 0.5}}},
+        ["NoSchedule has no option horizon"],
+    ),
+    ({"model.optimizer": {"init_args": {"momentum": 0.5}}}, ["model.optimizer", "no option momentum"]),
+    (
+        {"model.optimizer": {"class_path": "Adafactor", "init_args": {"relative_step": True, "lr": 0.1}}},
+        ["model.optimizer.lr is 0.1", "relative_step"],
+    ),
     (
         {"model.aggregation": {"class_path": "Max", "init_args": {"temperature": 2.0}}},
         ["model.aggregation", "Max has no option temperature"],

@@ -1,0 +1,104 @@
+"""What goes with what: one row per impossible pair, checked before anything is loaded. Torch-free."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jsonargparse import Namespace
+
+from redsm5.errors import UserError
+from redsm5.optim.adafactor import Adafactor
+from redsm5.optim.one_cycle import OneCycle
+from redsm5.optim.schedules import Constant, NoSchedule
+
+
+class Chosen:
+    """The options of a config, by dotted key.
+
+    Args:
+        config: The parsed config; every option in it has been checked by itself.
+    """
+
+    def __init__(self, config: Namespace) -> None:
+        self._config = config
+
+    def __getitem__(self, key: str) -> Any:
+        """A plain value, or of an option with variants an instance of the chosen one."""
+        value = self._config[key]
+        return _instance(value) if isinstance(value, Namespace) and "class_path" in value else value
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A pair that cannot work."""
+
+    first: str
+    """Key and value of the one part, as a sentence begins"""
+    second: str
+    """Key and value of the other"""
+    reason: str
+    """Why, and what to take instead"""
+    applies: Callable[[Chosen], bool]
+    """Whether a config has the pair"""
+
+
+CONFLICTS = (
+    Conflict(
+        "model.optimizer is Adafactor with relative_step",
+        "model.schedule is {model.schedule}",
+        "the optimizer finds its own rate at every step, which no schedule can multiply: take NoSchedule",
+        lambda c: (
+            isinstance(c["model.optimizer"], Adafactor)
+            and c["model.optimizer"].relative_step
+            and not isinstance(c["model.schedule"], (NoSchedule, Constant))
+        ),
+    ),
+    Conflict(
+        "model.optimizer is {model.optimizer}",
+        "model.schedule is OneCycle with cycle_momentum",
+        "this optimizer has no momentum to cycle: set cycle_momentum to false",
+        lambda c: (
+            isinstance(c["model.schedule"], OneCycle)
+            and c["model.schedule"].cycle_momentum
+            and not c["model.optimizer"].has_momentum
+        ),
+    ),
+)
+"""The table, which docs/tuning/optimizers.md shows."""
+
+
+def refuse_impossible(config: Namespace) -> None:
+    """Refuse a config with a pair that cannot work.
+
+    Raises:
+        UserError: Names the two parts and the reason.
+    """
+    chosen = Chosen(config)
+    for conflict in CONFLICTS:
+        if conflict.applies(chosen):
+            first, second = (_filled(part, chosen) for part in (conflict.first, conflict.second))
+            raise UserError(f"{first} and {second}: {conflict.reason}")
+
+
+def _filled(part: str, chosen: Chosen) -> str:
+    """The sentence with the class name of the option whose key stands in braces."""
+    before, brace, rest = part.partition("{")
+    if not brace:
+        return part
+    key, _, after = rest.partition("}")
+    value = chosen[key]
+    plain = isinstance(value, (str, int, float)) or value is None
+    return f"{before}{value if plain else type(value).__name__}{after}"
+
+
+def _instance(spec: Namespace) -> Any:
+    module, _, name = spec.class_path.rpartition(".")
+    values = spec.get("init_args")
+    nested = {
+        field: _instance(value) if isinstance(value, Namespace) and "class_path" in value else value
+        for field, value in (values.items(branches=True, nested=False) if values else ())
+    }
+    return getattr(importlib.import_module(module), name)(**nested)

@@ -1,0 +1,73 @@
+from itertools import product
+
+import pytest
+import torch
+
+from redsm5.cli import build_cli, main
+from redsm5.optim.optimizer import Optimizer
+from redsm5.optim.schedule import Schedule
+
+BASE = ["--model.encoder.id=no/such-encoder", "--data.path=no/such/corpus"]
+RELATIVE = ["--model.optimizer=Adafactor", "--model.optimizer.relative_step=true"]
+CYCLED = ["--model.schedule=OneCycle", "--model.schedule.cycle_momentum=true"]
+
+REFUSED = [
+    *(
+        (
+            [*RELATIVE, f"--model.schedule={kind.__name__}"],
+            ["Adafactor with relative_step", f"model.schedule is {kind.__name__}", "its own rate", "NoSchedule"],
+        )
+        for kind in Schedule.__subclasses__()
+        if kind.__name__ not in ("NoSchedule", "Constant")
+    ),
+    *(
+        ([f"--model.optimizer={name}", *CYCLED], [f"model.optimizer is {name}", "OneCycle", "no momentum"])
+        for name in ("SGD", "Adafactor")
+    ),
+    (
+        ["--model.optimizer=SGDMomentum", "--model.optimizer.momentum=0", *CYCLED],
+        ["model.optimizer is SGDMomentum", "OneCycle", "no momentum"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("args", "said"), REFUSED, ids=lambda v: " ".join(v))
+def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, said, capsys, tmp_path):
+    assert main(["fit", *BASE, *args, f"--run_dir={tmp_path / 'run'}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("redsm5: error: ")
+    assert err.count("\n") == 1, err
+    assert all(words in err for words in said), err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [*RELATIVE, "--model.schedule=NoSchedule"],
+        [*RELATIVE, "--model.schedule=Constant"],
+        ["--model.optimizer=SGD", "--model.schedule=OneCycle"],
+        ["--model.optimizer=SGDMomentum", *CYCLED],
+        ["--model.optimizer=LAMB", *CYCLED],
+    ],
+    ids=" ".join,
+)
+def test_possible_neighbours_are_accepted(args):
+    cli = build_cli([*BASE, *args], parse_only=True)
+    cli.before_instantiate_classes()
+
+
+def test_plain_pairs_of_optimizer_and_schedule_build():
+    """At their defaults all go together: built for real, with a step each."""
+    for optimizer, schedule in product(Optimizer.__subclasses__(), Schedule.__subclasses__()):
+        parameter = torch.nn.Parameter(torch.ones(2, 2))
+        group = {"name": "head", "params": [parameter], "lr": 0.1, "weight_decay": 0.1}
+        built = optimizer().build([group])
+        scheduler = schedule().build(built, 10, 2, mode="max")
+        for _ in range(3):
+            parameter.grad = torch.ones(2, 2)
+            built.step()
+            if scheduler is not None:
+                scheduler.step()
+        assert parameter.isfinite().all()
+        assert not torch.equal(parameter, torch.ones(2, 2)), (optimizer, schedule)
