@@ -15,6 +15,11 @@ from redsm5.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--json", metavar="FILE", help="write the facts as JSON to FILE (- for standard output)")
+    parser.add_argument(
+        "--peft",
+        action="store_true",
+        help="instead of the facts, the share of the parameters that each PEFT method trains at its defaults",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,9 +29,10 @@ def run(args: argparse.Namespace) -> int:
         UserError: The file cannot be written.
     """
     if args.json is None:
-        _print_table(list(CATALOG.values()))
+        (_print_shares if args.peft else _print_table)(list(CATALOG.values()))
         return 0
-    text = json.dumps([as_record(facts) for facts in CATALOG.values()], indent=2, ensure_ascii=False) + "\n"
+    records = [_shares_record(facts) if args.peft else as_record(facts) for facts in CATALOG.values()]
+    text = json.dumps(records, indent=2, ensure_ascii=False) + "\n"
     if args.json == "-":
         sys.stdout.write(text)
         return 0
@@ -45,6 +51,31 @@ def as_record(facts: EncoderFacts) -> dict[str, object]:
         "attention_modules": list(facts.attention_modules),
         "ffn_modules": list(facts.ffn_modules),
     }
+
+
+def _shares_record(facts: EncoderFacts) -> dict[str, object]:
+    from redsm5.peft.shares import trainable
+
+    parameters, counts = trainable(facts)
+    return {"id": facts.id, "parameters": parameters, "trainable": counts}
+
+
+def _print_shares(rows: list[EncoderFacts]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from redsm5.peft.shares import trainable
+
+    console = Console(highlight=False)
+    for number, facts in enumerate(rows):
+        parameters, counts = trainable(facts)
+        if number == 0:
+            console.print(Text("encoder", style="bold"))
+            console.print(Text("".join(f"{name:>10}" for name in counts), style="bold"))
+        console.print(Text(facts.id))
+        console.print(Text("".join(f"{100 * count / parameters:9.2f}%" for count in counts.values())))
+    legend = "Share of the encoder's parameters that train, each method at its defaults; heads come on top."
+    console.print(Text(legend, style="dim"))
 
 
 _ROW = "  {:<12} {:<15} {:>6} {:>6}  {:<21} {}"
