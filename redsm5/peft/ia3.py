@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from redsm5.catalog import EncoderFacts
 from redsm5.peft.options import PEFT, layers_misfit, unknown_misfit
@@ -21,7 +21,11 @@ class IA3(PEFT):
     """Whether the feed-forward block gets factors too"""
     layers: Layers = "all"
     """Layers that get them, counted from the top"""
-    mergeable: ClassVar[bool] = True
+
+    @property
+    def mergeable(self) -> bool:
+        """Yes."""
+        return True
 
     def misfit(self, facts: EncoderFacts) -> str | None:
         """Why modules or layers do not fit the encoder."""

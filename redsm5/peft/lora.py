@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from redsm5.catalog import EncoderFacts
 from redsm5.peft.options import (
@@ -42,13 +42,17 @@ class LoRA(PEFT):
     """Linear layers that get one; "all" is attention and feed-forward block"""
     layers: Layers = "all"
     """Layers that get them, counted from the top"""
-    mergeable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         check_at_least("r", self.r, 1)
         _check_scale(self.alpha)
         check_probability("dropout", self.dropout)
+
+    @property
+    def mergeable(self) -> bool:
+        """Yes."""
+        return True
 
     def misfit(self, facts: EncoderFacts) -> str | None:
         """Why rank, targets or layers do not fit the encoder."""
@@ -114,7 +118,6 @@ class AdaLoRA(PEFT):
     """Optimizer steps between two allocations"""
     orthogonality: float = 0.5
     """Weight in the loss of how far P and Q are from orthogonal"""
-    mergeable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -130,6 +133,11 @@ class AdaLoRA(PEFT):
         check_at_least("interval", self.interval, 1)
         if not (math.isfinite(self.orthogonality) and self.orthogonality >= 0):
             raise ValueError(f"orthogonality is {self.orthogonality}; it must be a finite number of at least 0")
+
+    @property
+    def mergeable(self) -> bool:
+        """Yes."""
+        return True
 
     def misfit(self, facts: EncoderFacts) -> str | None:
         """Why rank, targets or layers do not fit the encoder."""

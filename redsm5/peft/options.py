@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from redsm5.catalog import EncoderFacts
 from redsm5.peft.targets import Layers, top_layers
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 class PEFT(ABC):
     """What is trained of the encoder: all of it, or a few weights that are added to it."""
 
-    mergeable: ClassVar[bool] = False
-    """Whether the trained weights can be folded into those of the encoder."""
+    @property
+    def mergeable(self) -> bool:
+        """Whether the trained weights can be folded into those of the encoder."""
+        return False
 
     @property
     def lora_b_ratio(self) -> float:
