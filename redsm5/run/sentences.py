@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from argparse import ArgumentParser
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse.typing import get_registered_type
 
@@ -33,6 +33,8 @@ def config_sentence(message: str, keys: dict[str, Any], given: dict[str, Any]) -
         return f"{key}: {_foreign(match[1], chosen[1] if chosen else 'this variant', keys.get(key))}"
     if key and key in keys:
         return f"{key}: {_refused(message, keys[key])}"
+    if key and (sentence := _refused_field(key, message, given, keys)):
+        return sentence
     return _flat(message)
 
 
@@ -65,7 +67,8 @@ def variants_of(base: Any) -> list[type[Any]]:
     found: list[type[Any]] = []
     for kind in get_args(base) or (base,):
         if isinstance(kind, type):
-            found += kind.__subclasses__()
+            for variant in kind.__subclasses__():
+                found += [variant, *variants_of(variant)]
     return found
 
 
@@ -78,6 +81,18 @@ def _foreign_option(option: str, given: dict[str, Any], keys: dict[str, Any]) ->
             if parent in keys and isinstance(chosen, str):
                 return f"{parent}: {_foreign(option, chosen, keys[parent])}"
     return unknown_key(option, keys)
+
+
+def _refused_field(field: str, message: str, given: dict[str, Any], keys: dict[str, Any]) -> str | None:
+    """Jsonargparse names only the field of a variant: where it was set tells the key and what it takes."""
+    for key in given:
+        parent = key.removesuffix(f".{field}").removesuffix(".init_args")
+        chosen = given.get(f"{parent}.class_path", given.get(parent))
+        if key.endswith(f".{field}") and parent in keys and isinstance(chosen, str):
+            for kind in variants_of(keys[parent]):
+                if kind.__name__ == chosen.rpartition(".")[2] and field in (hints := get_type_hints(kind)):
+                    return f"{parent}.{field}: {_refused(message, hints[field])}"
+    return None
 
 
 def _foreign(option: str, class_path: str, base: Any) -> str:

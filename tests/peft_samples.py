@@ -28,7 +28,7 @@ CASES: dict[str, PEFT] = {
     "ia3-attention": IA3(ffn=False),
 }
 
-QUICK = {family: name for family, name in zip(FAMILIES, list(CASES)[-len(FAMILIES) :], strict=True)}
+QUICK = dict(zip(FAMILIES, list(CASES)[-len(FAMILIES) :], strict=True))
 PAIRS = [
     pytest.param(family, name, id=f"{family}-{name}", marks=[] if quick else [pytest.mark.slow])
     for family in FAMILIES
