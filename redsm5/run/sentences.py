@@ -59,7 +59,11 @@ def unknown_key(key: str, keys: dict[str, Any]) -> str:
 
 def variants(base: Any) -> list[str]:
     """Class names that a key with variants accepts."""
-    return [kind.__name__ for kind in variants_of(base) if kind.__module__.startswith("redsm5.")]
+    return [kind.__name__ for kind in variants_of(base) if _ours(kind)]
+
+
+def _ours(kind: type[Any]) -> bool:
+    return kind.__module__.startswith("redsm5.")
 
 
 def variants_of(base: Any) -> list[type[Any]]:
@@ -67,8 +71,9 @@ def variants_of(base: Any) -> list[type[Any]]:
     found: list[type[Any]] = []
     for kind in get_args(base) or (base,):
         if isinstance(kind, type):
-            for variant in kind.__subclasses__():
-                found += [variant, *variants_of(variant)]
+            direct: list[type[Any]] = kind.__subclasses__()
+            found += direct
+            found += [further for variant in direct if _ours(variant) for further in variants_of(variant)]
     return found
 
 

@@ -55,7 +55,7 @@ CASES = [
     ),
     ({"model.criteria_head": {"class_path": "LinearHead", "init_args": {"dropout": 1.5}}}, ["dropout", "1.5"]),
     # methods and freezing
-    ({"model.peft": "Lora"}, ["model.peft", "Lora", "LoRA, LoRAPlus"]),
+    ({"model.peft": "Lora"}, ["model.peft", "Lora", "LoRAPlus"]),
     ({"model.peft": {"class_path": "Houlsby", "init_args": {"bottleneck": "x"}}}, ["bottleneck", "a whole number"]),
     ({"model.peft": {"class_path": "IA3", "init_args": {"r": 4}}}, ["model.peft", "IA3 has no option r"]),
     ({"model.peft": {"class_path": "LoRA", "init_args": {"r": 0}}}, ["model.peft.r is 0", "at least 1"]),
