@@ -1,19 +1,9 @@
 """A finished run whose model binds spans, for the tests of what is done with one."""
 
 import pytest
+from fit_samples import fit_options
 
 from redsm5.cli import main
-
-
-def fit_options(corpus, encoder, run_dir, *more):
-    return [
-        "fit", f"--data.path={corpus}", f"--model.encoder.id={encoder}", f"--run_dir={run_dir}",
-        "--data.max_length=32", "--data.stride=8", "--data.workers=0", "--trainer.accelerator=cpu",
-        "--model.optimizer.lr=0.003", "--model.optimizer.head_lr=0.01", "--trainer.max_epochs=4",
-        "--runtime.threads=1", "--early_stopping.monitor=val_hit_at_1",
-        # Without a penalty on null, spans beat it after a few steps.
-        "--model.evidence_loss.null_weight=0.0", "--model.lambda_span=3", *more,
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

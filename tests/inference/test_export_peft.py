@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 import yaml
-from conftest import fit_options
+from fit_samples import fit_options
 from safetensors.torch import load_file, save_file
 
 import redsm5
