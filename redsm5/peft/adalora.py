@@ -81,9 +81,9 @@ class RankAllocation(pl.Callback):
         if trainer.global_step == self._seen:
             return
         self._seen = trainer.global_step
-        if self._finite():
+        if self._can_allocate():
             # PEFT types the method as one of nn.Module.
-            cast(Any, self._tuner).update_and_allocate(trainer.global_step)
+            cast(Any, self._tuner).update_and_allocate(self._seen)
 
     def state_dict(self) -> dict[str, Any]:
         """The running averages and the ranks, as tensors and plain containers."""
@@ -102,8 +102,17 @@ class RankAllocation(pl.Callback):
         assert self._tuner is not None
         return cast(AdaLoraConfig, self._tuner.peft_config[ADAPTER])
 
+    def _can_allocate(self) -> bool:
+        assert self._tuner is not None
+        config = self._config
+        if self._seen < (config.total_step or 0) - config.tfinal:
+            return self._finite()
+        # From here on gradients are not read. In a run of one step there are no scores and no ranks to keep.
+        return bool(self._tuner.rankallocator.ipt or config.rank_pattern)
+
     def _finite(self) -> bool:
         """False after a step that the scaler of fp16 skipped: its gradients would stay in the averages for good."""
         assert self._tuner is not None
         gradients = [p.grad for name, p in self._tuner.model.named_parameters() if "lora_" in name]
-        return all(bool(torch.isfinite(g).all()) for g in gradients if g is not None)
+        sums = torch.stack([gradient.float().sum() for gradient in gradients if gradient is not None])
+        return bool(sums.isfinite().all())

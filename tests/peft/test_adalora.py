@@ -144,6 +144,12 @@ def without(source, target):
     return target
 
 
+def test_run_of_one_step_keeps_its_ranks(tmp_path):
+    module = fit(tmp_path, epochs=1, batches=1)
+    assert module.steps == 1
+    assert module.allocation[0].state_dict()["rank_pattern"] is None
+
+
 def test_step_that_overflowed_leaves_the_averages_alone(tmp_path):
     module = fit(tmp_path, epochs=1)
     allocation = RankAllocation(start=0.2, end=0.8)
