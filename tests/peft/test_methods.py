@@ -117,7 +117,8 @@ def test_saved_adapter_gives_the_same_states_and_holds_no_base_weight(family, na
     again.model = PeftModel.from_pretrained(again.model, tmp_path)
     loaded = again.state_dict()
     assert all(torch.equal(loaded[n], t) for n, t in encoder.state_dict().items())
-    assert torch.allclose(states(again), states(encoder), atol=1e-6, rtol=1e-5)
+    # In float32 the kernels of Longformer differ by 1e-6 with where a tensor lies in memory.
+    assert torch.allclose(states(again.double()), states(encoder.double()), atol=1e-6)
 
 
 @pytest.mark.parametrize(("family", "name"), [p for p in PAIRS if CASES[p.values[1]].mergeable])
