@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from redsm5.catalog import CATALOG, EncoderFacts, facts
+from redsm5 import hub
+from redsm5.catalog import CATALOG, EncoderFacts, facts, facts_of_config, read_config
 from redsm5.errors import UserError
 from redsm5.modules.encoder import Encoder
 from redsm5.peft.freezing import Freezing, NoFreezing
@@ -12,8 +11,11 @@ from redsm5.peft.options import PEFT, NoPEFT
 
 
 def known_facts(encoder: Encoder) -> EncoderFacts | None:
-    """The facts of an encoder of the catalog or in a folder; None for one that the hub would have to be asked for."""
-    return facts(encoder.id) if encoder.id in CATALOG or Path(encoder.id).is_dir() else None
+    """The facts of an encoder of the catalog or on this machine; None where the hub would have to be asked."""
+    if encoder.id in CATALOG:
+        return facts(encoder.id)
+    folder = hub.cached_folder(encoder.id, encoder.revision, allow=hub.CONFIG)
+    return None if folder is None else facts_of_config(encoder.id, read_config(folder / "config.json"))
 
 
 def needs_facts(peft: PEFT, freezing: Freezing) -> bool:

@@ -84,6 +84,13 @@ CASES = [
         },
         ["model.freezing.n is 6", "6 layers", "WholeEncoder"],
     ),
+    (
+        {
+            "model.encoder.id": "sentence-transformers/all-MiniLM-L6-v2",
+            "model.peft": {"class_path": "Houlsby", "init_args": {"bottleneck": 400}},
+        },
+        ["model.peft.bottleneck is 400", "384"],
+    ),
     ({"model.peft": "LoRA", "model.freezing": "BottomLayers"}, ["model.freezing", "LoRA freezes the whole encoder"]),
     ({"trainer.accelerator": "cuda"}, ["trainer.accelerator", "cuda", "cpu"]),
     ({"runtime.precision": "fp16"}, ["runtime.precision", "fp16", "CUDA"]),
