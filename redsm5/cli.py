@@ -107,10 +107,7 @@ def _dispatch(argv: list[str]) -> int:
     if command in OTHER_COMMANDS:
         module = importlib.import_module(f"redsm5.commands.{command.replace('-', '_')}")
         takes_config = getattr(module, "TAKES_CONFIG", False)
-        # Without abbreviations, which would take options of the config for the command's own.
-        parser = SentenceParser(
-            prog=f"redsm5 {command}", description=OTHER_COMMANDS[command], allow_abbrev=not takes_config
-        )
+        parser = SentenceParser(prog=f"redsm5 {command}", description=OTHER_COMMANDS[command])
         module.add_arguments(parser)
         if not takes_config:
             return int(module.run(parser.parse_args(rest)))

@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--download", action="store_true", help="with --check: real weights and tokenizers from the hub"
     )
+    parser.add_argument(
+        "--peft",
+        action="store_true",
+        help="instead of the facts, the share of the parameters that each PEFT method trains at its defaults",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         return _check(chosen, args.json, download=args.download)
     if args.json is None:
-        _print_table(chosen)
+        (_print_shares if args.peft else _print_table)(chosen)
     else:
-        _write_json(args.json, [as_record(facts) for facts in chosen])
+        _write_json(args.json, [_shares_record(facts) if args.peft else as_record(facts) for facts in chosen])
     return 0
 
 
@@ -101,6 +106,31 @@ def as_record(facts: EncoderFacts) -> dict[str, object]:
         "attention_modules": list(facts.attention_modules),
         "ffn_modules": list(facts.ffn_modules),
     }
+
+
+def _shares_record(facts: EncoderFacts) -> dict[str, object]:
+    from redsm5.peft.shares import trainable
+
+    parameters, counts = trainable(facts)
+    return {"id": facts.id, "parameters": parameters, "trainable": counts}
+
+
+def _print_shares(rows: list[EncoderFacts]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from redsm5.peft.shares import trainable
+
+    console = Console(highlight=False)
+    for number, facts in enumerate(rows):
+        parameters, counts = trainable(facts)
+        if number == 0:
+            console.print(Text("encoder", style="bold"))
+            console.print(Text("".join(f"{name:>10}" for name in counts), style="bold"))
+        console.print(Text(facts.id))
+        console.print(Text("".join(f"{100 * count / parameters:9.2f}%" for count in counts.values())))
+    legend = "Share of the encoder's parameters that train, each method at its defaults; heads come on top."
+    console.print(Text(legend, style="dim"))
 
 
 _ROW = "  {:<12} {:<15} {:>6} {:>6}  {:<21} {}"

@@ -35,13 +35,15 @@ from redsm5.modules.encoder import Encoder
 from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.encoder_sparse import BigBirdEncoder, LongformerEncoder
 from redsm5.modules.module import MultiTaskModule
-from redsm5.optim.optimizers import Optimizer
+from redsm5.optim.sgd import SGD
 from redsm5.run.quiet import quiet_libraries
 from redsm5.run.trainer_options import TrainerOptions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+RATE = 1e-6
+"""Of the one step: it shall not move the weights that the second format starts from."""
 WINDOW = 64
 """Tokens of a training window: the cost of a large encoder grows with them."""
 ATTENTION_LINEARS = {"longformer": 7}
@@ -86,18 +88,6 @@ def check_encoder(
         cpu_seconds=time.process_time(),
         memory_gb=_peak_memory_gb(),
     )
-
-
-@dataclass(frozen=True)
-class _Sgd(Optimizer):
-    """Plain gradient descent: it keeps no state, which in AdamW is twice the size of the encoder."""
-
-    lr: float = 1e-6
-    head_lr: float = 1e-6
-    weight_decay: float = 0.0
-
-    def build(self, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups)
 
 
 @dataclass(frozen=True)
@@ -201,7 +191,7 @@ class _Check:
         )
         data.setup()
         self._tokenizer(data)
-        module = MultiTaskModule(_Built(self.facts.id, model=encoder), optimizer=_Sgd())
+        module = MultiTaskModule(_Built(self.facts.id, model=encoder), optimizer=SGD(lr=RATE, head_lr=RATE))
         watch = _Watch()
         trainer: pl.Trainer = TrainerOptions(accelerator="cpu", max_epochs=1).build(
             callbacks=[watch], max_steps=1, limit_val_batches=0, enable_checkpointing=False, enable_progress_bar=False,

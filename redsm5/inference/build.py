@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from redsm5.errors import UserError
 from redsm5.inference.model_files import ModelFiles
 from redsm5.modules.network import Network
+from redsm5.peft.attach import base_state
 
 ENCODER_PREFIX = "encoder."
 
@@ -34,16 +35,18 @@ def build_network(files: ModelFiles, n_outputs: int) -> Network:
             criteria_head=options.criteria_head,
             evidence_head=options.evidence_head,
             n_outputs=n_outputs,
+            peft=options.peft,
+            freezing=options.freezing,
         )
-    allowed_missing: set[str] = set()
+    allowed_missing: Set[str] = frozenset()
     if files.base is not None:
-        found = state_sha256(network.encoder.state_dict())
+        found = state_sha256(base_state(network.encoder))
         if found != files.base.sha256:
             raise UserError(
                 f"the weights of {options.encoder.id} here are not those that the model was trained on (hash "
                 f"{found[:12]}, expected {(files.base.sha256 or '')[:12]}); get revision {files.base.revision}"
             )
-        allowed_missing = {name for name in network.state_dict() if name.startswith(ENCODER_PREFIX)}
+        allowed_missing = network.state_dict().keys() - trained_state(network).keys()
     try:
         result = network.load_state_dict(files.state, strict=False)
     except RuntimeError as error:  # a tensor of another shape
@@ -54,6 +57,20 @@ def build_network(files: ModelFiles, n_outputs: int) -> Network:
         what = "lacks" if missing else "holds unknown"
         raise UserError(f"the model's weights: the file {what} {len(named)} tensors ({named[0]}); export or fit again")
     return network.eval()
+
+
+def trained_state(network: Network) -> dict[str, Tensor]:
+    """The tensors of a network without what the pretrained encoder gives: its frozen parameters and its buffers.
+
+    Args:
+        network: The network; what was trained has ``requires_grad``.
+    """
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    return {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if name in trained or not name.startswith(ENCODER_PREFIX)
+    }
 
 
 def state_sha256(state: Mapping[str, Tensor]) -> str:

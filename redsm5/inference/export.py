@@ -14,24 +14,24 @@ from safetensors.torch import save_file
 
 from redsm5 import __version__, hub
 from redsm5.errors import UserError
-from redsm5.inference.build import ENCODER_PREFIX, build_network, state_sha256
+from redsm5.inference.build import build_network, state_sha256, trained_state
 from redsm5.inference.card import model_card
 from redsm5.inference.manifest import MANIFEST, Base, ExportFolder, Manifest
 from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
 from redsm5.inference.predictor import Predictor
-from redsm5.inference.recipe import read_recipe, recipe_config
+from redsm5.inference.recipe import merged_config, read_recipe, recipe_config
+from redsm5.peft.attach import merge
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedTokenizerFast
-
-    from redsm5.modules.network import Network
 
 Kind = Literal["whole", "adapter_only"]
 PROBE = "I have not slept for weeks. My sister came over with her dog, and it rained."
 """A made-up text that an export must predict as its run does."""
+MERGE_TOLERANCE = 1e-4
+"""How far its probabilities may be from those of the run where weights were added up beforehand."""
 
 
 def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool = False) -> None:
@@ -40,8 +40,8 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
     Args:
         run: Folder of a finished run.
         out: The new folder.
-        kind: ``whole``: every weight; ``adapter_only``: what was trained, on top of a base that is named by its id,
-            revision and hash.
+        kind: ``whole``: every weight, those of LoRA and its kin folded into the encoder's; ``adapter_only``: what was
+            trained, on top of a base that is named by its id, revision and hash.
         overwrite: Replace an exported model that is there.
 
     Raises:
@@ -58,16 +58,26 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
     network = build_network(files, n_outputs)
     option = recipe.network.encoder
     base = Base(id=option.id, revision=hub.resolved_revision(option.id, option.revision), sha256=None)
+    kept = recipe_config(config)
+    fold = kind == "whole" and recipe.network.peft.mergeable
+    if fold:
+        merge(network.encoder)
+        kept = merged_config(kept)
     state = network.state_dict()
     if kind == "adapter_only":
-        state = trained_state(network, option.id)
+        if all(parameter.requires_grad for parameter in network.encoder.parameters()):
+            raise UserError(
+                f"every weight of {option.id} was trained: there is no adapter to export alone; "
+                "leave out --adapter-only"
+            )
+        state = trained_state(network)
         base = base.model_copy(
             update={"sha256": state_sha256(replace(option, random_weights=False).build().state_dict())}
         )
     aside = ExportFolder(out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp"))
     try:
         aside.path.mkdir()
-        _write_yaml(aside.config, recipe_config(config))
+        _write_yaml(aside.config, kept)
         shutil.copyfile(source.criteria, aside.criteria)
         shutil.copyfile(source.thresholds, aside.thresholds)
         aside.encoder.mkdir()
@@ -78,30 +88,12 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         card = model_card(report, files.criteria, base, kind, out.name)
         aside.card.write_text(card, encoding="utf-8")
         _write_manifest(aside, base, kind)
-        _check_same(files, aside)
+        _check_same(files, aside, tolerance=MERGE_TOLERANCE if fold else 0.0)
         _put_in_place(aside.path, out, overwrite)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     finally:
         shutil.rmtree(aside.path, ignore_errors=True)
-
-
-def trained_state(network: Network, encoder_id: str) -> dict[str, Tensor]:
-    """The tensors of a network without those parameters of its encoder that are frozen.
-
-    Args:
-        network: The network; what was trained has ``requires_grad``.
-        encoder_id: Named in the error.
-
-    Raises:
-        UserError: The whole encoder was trained: nothing can be left out.
-    """
-    frozen = {n for n, p in network.named_parameters() if n.startswith(ENCODER_PREFIX) and not p.requires_grad}
-    if not frozen:
-        raise UserError(
-            f"every weight of {encoder_id} was trained: there is no adapter to export alone; leave out --adapter-only"
-        )
-    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
 
 
 def _refuse_existing(out: Path, overwrite: bool) -> None:
@@ -139,10 +131,12 @@ def _write_manifest(folder: ExportFolder, base: Base, kind: Kind) -> None:
     folder.manifest.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _check_same(files: ModelFiles, exported: ExportFolder) -> None:
-    ours, theirs = Predictor(files, device="cpu"), Predictor(read_model(exported.path), device="cpu")
-    if ours.predict(PROBE) != theirs.predict(PROBE):
-        raise RuntimeError("the exported model does not predict as its run does")
+def _check_same(files: ModelFiles, exported: ExportFolder, *, tolerance: float) -> None:
+    [ours] = Predictor(files, device="cpu").predict([PROBE])
+    [theirs] = Predictor(read_model(exported.path), device="cpu").predict([PROBE])
+    apart = max(abs(ours.probabilities[code] - theirs.probabilities[code]) for code in ours.probabilities)
+    if apart > tolerance or (tolerance == 0.0 and ours != theirs):
+        raise RuntimeError(f"the exported model does not predict as its run does (probabilities differ by {apart:.1e})")
 
 
 def _put_in_place(aside: Path, out: Path, overwrite: bool) -> None:

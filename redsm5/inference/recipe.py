@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead
 from redsm5.modules.pooling import Pooling
+from redsm5.peft.freezing import Freezing, NoFreezing
+from redsm5.peft.methods import PEFT, NoPEFT
 
 PACKAGE = "redsm5."
 """Only options of this package are built: a config may not name any other code."""
@@ -31,6 +33,8 @@ class NetworkRecipe:
     aggregation: Aggregation
     criteria_head: CriteriaHead
     evidence_head: EvidenceHead
+    peft: PEFT = NoPEFT()  # noqa: RUF009 - frozen dataclasses: sharing one default instance is safe
+    freezing: Freezing = NoFreezing()  # noqa: RUF009
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,24 @@ def recipe_config(config: Mapping[str, Any]) -> dict[str, Any]:
         config: A resolved config, as plain values.
 
     Raises:
-        KeyError: A part is missing.
+        KeyError: A part without a default is missing.
     """
     kept = {"model": (*_names(NetworkRecipe), "decoding"), "data": _names(DataRecipe), "runtime": _names(RuntimeRecipe)}
-    return {part: {name: config[part][name] for name in names} for part, names in kept.items()}
+    newer = {field.name for field in fields(NetworkRecipe) if field.default is not MISSING}
+    return {
+        part: {name: config[part][name] for name in names if name in config[part] or name not in newer}
+        for part, names in kept.items()
+    }
+
+
+def merged_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's config once its method is folded into the encoder: a plain encoder.
+
+    Args:
+        config: From ``recipe_config``.
+    """
+    defaults = {field.name for field in fields(NetworkRecipe) if field.default is not MISSING}
+    return {**config, "model": {name: value for name, value in config["model"].items() if name not in defaults}}
 
 
 def read_recipe(config: Any, source: str) -> Recipe:

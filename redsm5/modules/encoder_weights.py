@@ -40,8 +40,7 @@ def load(encoder: Encoder) -> PreTrainedModel:
     if encoder.random_weights:
         config = _config_without_network(encoder)
         _set_dropout(config, encoder)
-        with quiet():
-            return cast(PreTrainedModel, _AUTO.from_config(config, dtype=torch.float32, **_class_arguments(config)))
+        return from_config(config)
     known = CATALOG.get(encoder.id)
     if known is not None and known.weights == ("flax",) and not Path(encoder.id).is_dir():
         raise _flax_only(encoder.id)
@@ -49,6 +48,16 @@ def load(encoder: Encoder) -> PreTrainedModel:
     config = config_of(encoder.id, folder)
     _set_dropout(config, encoder)
     return _load_weights(encoder.id, folder, config)
+
+
+def from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """The bare transformers model of a config with random weights, float32, without a pooler where that can be.
+
+    Raises:
+        UserError: transformers has no plain encoder for it.
+    """
+    with quiet():
+        return cast(PreTrainedModel, _AUTO.from_config(config, dtype=torch.float32, **_class_arguments(config)))
 
 
 def config_of(id: str, folder: Path) -> PreTrainedConfig:

@@ -30,6 +30,9 @@ from redsm5.optim.optimizers import AdamW
 from redsm5.optim.schedule import Schedule
 from redsm5.optim.schedules import Linear
 from redsm5.optim.steps import epoch_steps, training_steps
+from redsm5.peft.checks import known_facts, needs_facts, refuse_misfit
+from redsm5.peft.freezing import Freezing, NoFreezing
+from redsm5.peft.methods import PEFT, NoPEFT
 
 if TYPE_CHECKING:
     from redsm5.datamodules.datamodule import ReDSM5DataModule
@@ -57,6 +60,8 @@ class MultiTaskModule(pl.LightningModule):
         lambda_span: Weight of the evidence loss.
         optimizer: Optimizer with its rates.
         schedule: Learning-rate schedule.
+        peft: What is trained of the encoder: all of it, or weights that are added to it.
+        freezing: Which of the encoder's own weights stay as they are.
     """
 
     def __init__(
@@ -73,18 +78,25 @@ class MultiTaskModule(pl.LightningModule):
         lambda_span: float = 0.3,
         optimizer: Optimizer = AdamW(),  # noqa: B008
         schedule: Schedule = Linear(),  # noqa: B008
+        peft: PEFT = NoPEFT(),  # noqa: B008
+        freezing: Freezing = NoFreezing(),  # noqa: B008
     ) -> None:
         super().__init__()
         for name, value in (("lambda_class", lambda_class), ("lambda_span", lambda_span)):
             if value < 0 or not math.isfinite(value):
                 raise ValueError(f"model.{name} is {value}; it must be a finite number of at least 0")
+        if needs_facts(peft, freezing):
+            refuse_misfit(peft, freezing, known_facts(encoder))
         self.encoder_option = encoder
+        self.peft_option = peft
         self._network = partial(
             Network,
             pooling=pooling,
             aggregation=aggregation,
             criteria_head=criteria_head,
             evidence_head=evidence_head,
+            peft=peft,
+            freezing=freezing,
         )
         self.criteria_loss_option = criteria_loss
         self.evidence_loss_option = evidence_loss
@@ -103,6 +115,10 @@ class MultiTaskModule(pl.LightningModule):
         """The DataModule that the Trainer runs with."""
         datamodule: ReDSM5DataModule = self.trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
         return datamodule
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """What the PEFT method does while it trains."""
+        return self.peft_option.callbacks()
 
     def configure_model(self) -> None:
         """Build network and losses; called by the Trainer once the corpus is read."""
@@ -133,8 +149,10 @@ class MultiTaskModule(pl.LightningModule):
         assert self.network is not None
         evidence = self.network.evidence_head.loss(output.evidence, batch, self.evidence_loss_option)
         total = self.lambda_class * criteria + self.lambda_span * evidence.total
+        penalty = self.peft_option.penalty(self.network.encoder) if self.training else None
         return output, {
-            "loss": total,
+            "loss": total if penalty is None else total + penalty,
+            **({} if penalty is None else {"loss_peft": penalty}),
             "loss_criteria": criteria,
             "loss_evidence": evidence.total,
             "loss_positives": evidence.positives,
@@ -218,7 +236,9 @@ class MultiTaskModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimizer over named groups, schedule per step."""
         assert self.network is not None
-        optimizer = self.optimizer_option.build(parameter_groups(self.network, self.optimizer_option))
+        optimizer = self.optimizer_option.build(
+            parameter_groups(self.network, self.optimizer_option, lora_b_ratio=self.peft_option.lora_b_ratio)
+        )
         stopping = self.trainer.early_stopping_callback
         mode: Literal["min", "max"] = "min" if stopping is not None and stopping.mode == "min" else "max"
         scheduler = self.schedule_option.build(optimizer, self.total_steps(), self.steps_per_epoch(), mode=mode)

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from redsm5.catalog import facts
 from redsm5.datamodules.batch import Batch
 from redsm5.modules.aggregation import Aggregation
 from redsm5.modules.criteria_head import CriteriaHead
@@ -14,6 +15,10 @@ from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead
 from redsm5.modules.output import EvidenceOutput, ModelOutput
 from redsm5.modules.pooling import Pooling
+from redsm5.peft.attach import attach
+from redsm5.peft.checks import needs_facts, refuse_misfit
+from redsm5.peft.freezing import Freezing, NoFreezing
+from redsm5.peft.options import PEFT, NoPEFT
 
 TOKENS_PER_FORWARD = 16_384
 """Without gradients, windows pass in chunks of at most this many padded tokens, so that a post of any length fits."""
@@ -29,6 +34,11 @@ class Network(nn.Module):
         criteria_head: Head on the vectors.
         evidence_head: Head on the token states.
         n_outputs: K, outputs per example (number of criteria in ``multi_label``, 1 in ``binary_pairs``).
+        peft: What is trained of the encoder.
+        freezing: Which of its own weights stay as they are.
+
+    Raises:
+        UserError: Method or freezing do not fit the encoder, which is then not loaded, or it cannot be loaded.
     """
 
     def __init__(
@@ -40,9 +50,14 @@ class Network(nn.Module):
         criteria_head: CriteriaHead,
         evidence_head: EvidenceHead,
         n_outputs: int,
+        peft: PEFT = NoPEFT(),  # noqa: B008 - frozen dataclasses: sharing one default instance is safe
+        freezing: Freezing = NoFreezing(),  # noqa: B008
     ) -> None:
         super().__init__()
+        if needs_facts(peft, freezing) and not encoder.random_weights:
+            refuse_misfit(peft, freezing, facts(encoder.id, encoder.revision))
         self.encoder = encoder.build()
+        attach(self.encoder, peft, freezing, id=encoder.id)
         hidden = self.encoder.hidden_size
         self.pooling = pooling.build(hidden)
         self.criteria_head = criteria_head.build(hidden, n_outputs)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from redsm5.peft.names import is_factor, part_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,20 +26,6 @@ class EncoderParts(Protocol):
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """All parameters of the encoder."""
-
-
-def part_of(name: str) -> Literal["adapter", "lora_b"] | None:
-    """The group of a PEFT parameter; None for one of the encoder itself.
-
-    Args:
-        name: Dotted name, as in ``layer.0.attention.self.query.lora_A.default.weight``.
-    """
-    words = name.split(".")
-    if any(word in ("lora_B", "lora_embedding_B") for word in words):
-        return "lora_b"
-    if any(word.startswith(("lora_", "ia3_", "adapter")) for word in words):
-        return "adapter"
-    return None
 
 
 def parameter_groups(network: nn.Module, optimizer: Optimizer, *, lora_b_ratio: float = 1.0) -> list[dict[str, Any]]:
@@ -69,7 +57,7 @@ def parameter_groups(network: nn.Module, optimizer: Optimizer, *, lora_b_ratio: 
         groups[part + NO_DECAY] = {"name": part + NO_DECAY, "params": [], "lr": lr, "weight_decay": 0.0}
     for parameter, part in owner.items():
         if parameter.requires_grad:
-            decayed = parameter.ndim > 1 and "ia3_l" not in names[parameter].split(".")
+            decayed = parameter.ndim > 1 and not is_factor(names[parameter])
             groups[part if decayed else part + NO_DECAY]["params"].append(parameter)
     filled = [group for group in groups.values() if group["params"]]
     if not filled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from argparse import ArgumentParser
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse.typing import get_registered_type
 
@@ -25,7 +25,7 @@ def config_sentence(message: str, keys: dict[str, Any], given: dict[str, Any]) -
     if match := re.search(r"the following arguments are required: (.+)|Key \"(.+?)\" is required", message):
         return f"{(match[1] or match[2]).strip()} is required; set it in the config or as --{match[1] or match[2]}"
     key_match = re.search(r'[Pp]arser key "([^"]+)"', message)
-    key = _whole_key(key_match[1], keys, given) if key_match else None
+    key = key_match[1] if key_match else None
     if key and "Unable to load config" in message:
         return f"{key} is {given.get(key)!r}; it takes keys below it, such as those in configs/fit.yaml"
     if key is None and (match := re.fullmatch(r"Option '([^']+)' is not accepted", message.strip())):
@@ -33,16 +33,15 @@ def config_sentence(message: str, keys: dict[str, Any], given: dict[str, Any]) -
     if key and (match := re.search(r"Option '([^']+)' is not accepted", message)):
         chosen = re.search(r"class_path '([\w.]+)'", message)
         return f"{key}: {_foreign(match[1], chosen[1] if chosen else 'this variant', keys.get(key))}"
+    if key and key in keys:
+        return f"{key}: {_refused(message, keys[key])}"
+    if key and (sentence := _refused_field(key, message, given, keys)):
+        return sentence
     if key:
-        return f"{key}: {_refused(message, keys.get(key))}"
+        # Of a variant's own parser, which knows only the last part.
+        whole = next((name.replace(".init_args", "") for name in given if name.endswith(f".{key}")), key)
+        return f"{whole}: {_refused(message, None)}"
     return _flat(message)
-
-
-def _whole_key(key: str, keys: dict[str, Any], given: dict[str, Any]) -> str:
-    """A key of a variant's own parser, which knows only the last part, as the user wrote it."""
-    if key in keys:
-        return key
-    return next((name.replace(".init_args", "") for name in given if name.endswith(f".{key}")), key)
 
 
 def known_keys(parser: ArgumentParser) -> dict[str, Any]:
@@ -66,15 +65,21 @@ def unknown_key(key: str, keys: dict[str, Any]) -> str:
 
 def variants(base: Any) -> list[str]:
     """Class names that a key with variants accepts."""
-    return [kind.__name__ for kind in variants_of(base) if kind.__module__.startswith("redsm5.")]
+    return [kind.__name__ for kind in variants_of(base) if _ours(kind)]
+
+
+def _ours(kind: type[Any]) -> bool:
+    return kind.__module__.startswith("redsm5.")
 
 
 def variants_of(base: Any) -> list[type[Any]]:
-    """The variant classes of a base."""
+    """The variant classes of a base; private ones are none that a user can name."""
     found: list[type[Any]] = []
     for kind in get_args(base) or (base,):
         if isinstance(kind, type):
-            found += kind.__subclasses__()
+            direct: list[type[Any]] = [c for c in kind.__subclasses__() if not c.__name__.startswith("_")]
+            found += direct
+            found += [further for variant in direct if _ours(variant) for further in variants_of(variant)]
     return found
 
 
@@ -89,6 +94,18 @@ def _foreign_option(option: str, given: dict[str, Any], keys: dict[str, Any]) ->
             if names := variants(keys.get(parent)):
                 return f"{parent}: its default has no option {option}; the variants are {', '.join(names)}"
     return unknown_key(option, keys)
+
+
+def _refused_field(field: str, message: str, given: dict[str, Any], keys: dict[str, Any]) -> str | None:
+    """Jsonargparse names only the field of a variant: where it was set tells the key and what it takes."""
+    for key in given:
+        parent = key.removesuffix(f".{field}").removesuffix(".init_args")
+        chosen = given.get(f"{parent}.class_path", given.get(parent))
+        if key.endswith(f".{field}") and parent in keys and isinstance(chosen, str):
+            for kind in variants_of(keys[parent]):
+                if kind.__name__ == chosen.rpartition(".")[2] and field in (hints := get_type_hints(kind)):
+                    return f"{parent}.{field}: {_refused(message, hints[field])}"
+    return None
 
 
 def _foreign(option: str, class_path: str, base: Any) -> str:

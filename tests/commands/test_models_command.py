@@ -124,3 +124,22 @@ def test_check_that_fails_returns_one_and_shows_the_sentence(capsys, monkeypatch
 def test_check_passes_all_thirty(capsys):
     assert main(["models", "--check"]) == 0
     assert "30 of 30 passed in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_models_prints_the_share_that_each_method_trains(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run("--peft") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= int(columns) for line in lines)
+    assert lines[1].split() == ["LoRA", "LoRAPlus", "AdaLoRA", "Pfeiffer", "Houlsby", "Compacter", "IA3"]
+    assert set(CATALOG) <= set(lines)
+    bert = lines[lines.index("google-bert/bert-base-uncased") + 1].split()
+    assert (bert[0], bert[-1]) == ("0.27%", "0.05%")
+
+
+def test_models_writes_trained_parameters_as_json(capsys):
+    assert run("--peft", "--json", "-") == 0
+    rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == list(CATALOG)
+    assert rows["google-bert/bert-base-uncased"]["trainable"]["LoRA"] == 294_912

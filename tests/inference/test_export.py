@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 import redsm5
 from redsm5.cli import main
 from redsm5.errors import UserError
-from redsm5.inference.build import build_network, state_sha256
-from redsm5.inference.export import export, trained_state
+from redsm5.inference.build import build_network, state_sha256, trained_state
+from redsm5.inference.export import export
 from redsm5.inference.manifest import ExportFolder, Manifest
 from redsm5.inference.model_files import read_model, sha256_of
 
@@ -200,7 +200,7 @@ def test_trained_state_leaves_out_frozen_encoder_weights_only(trained_run):
     network = build_network(files, 9)
     for name, parameter in network.encoder.named_parameters():
         parameter.requires_grad = "layer.1" in name
-    kept = trained_state(network, "x").keys()
+    kept = trained_state(network).keys()
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
     assert frozen
     assert kept == network.state_dict().keys() - frozen

@@ -4,8 +4,9 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from redsm5.optim.adafactor import Adafactor
-from redsm5.optim.groups import parameter_groups, part_of
+from redsm5.optim.groups import parameter_groups
 from redsm5.optim.optimizers import AdamW
+from redsm5.peft.names import part_of
 
 OPTION = AdamW(lr=1e-5, head_lr=1e-3, weight_decay=0.02)
 
@@ -146,11 +147,9 @@ def test_layer_decay_lowers_the_rate_of_every_layer_below():
     [
         ("layer.0.attention.self.query.lora_A.default.weight", "adapter"),
         ("layer.0.attention.self.query.lora_B.default.weight", "lora_b"),
-        ("embeddings.word_embeddings.lora_embedding_B.default", "lora_b"),
         ("layer.0.attention.self.query.lora_E.default", "adapter"),
         ("layer.0.intermediate.dense.ia3_l.default", "adapter"),
-        ("layer.0.adapter.down.weight", "adapter"),
-        ("layer.0.output.adapters.default.up.weight", "adapter"),
+        ("layer.0.output.bottleneck_adapter.default.up.weight", "adapter"),
         ("layer.0.attention.self.query.base_layer.weight", None),
         ("layer.0.attention.self.query.weight", None),
     ],
@@ -169,7 +168,7 @@ def with_lora(network):
     below, above = network.encoder.layers
     below.attention.self.key.ia3_l = nn.ParameterDict({"default": nn.Parameter(torch.ones(8, 1))})
     # As in Compacter, a rule that layers share.
-    above.adapter_rule = below.adapter_rule = nn.Parameter(torch.ones(2, 2, 2))
+    above.bottleneck_rule = below.bottleneck_rule = nn.Parameter(torch.ones(2, 2, 2))
     return network
 
 
@@ -186,7 +185,7 @@ def test_peft_parameters_have_groups_and_rates_of_their_own():
         "head.no_decay": 1e-3,
     }
     members = names_of(network, list(groups.values()))
-    assert all("lora_A" in name or "adapter_rule" in name for name in members["adapter"])
+    assert all("lora_A" in name or "bottleneck_rule" in name for name in members["adapter"])
     assert len(members["adapter"]) == 3
     assert {name.rpartition(".")[2] for name in members["lora_b"]} == {"weight"}
     assert all("ia3_l" in name for name in members["adapter.no_decay"])

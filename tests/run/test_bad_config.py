@@ -67,6 +67,44 @@ CASES = [
         ["lr", "-1.0"],
     ),
     ({"model.criteria_head": {"class_path": "LinearHead", "init_args": {"dropout": 1.5}}}, ["dropout", "1.5"]),
+    # methods and freezing
+    ({"model.peft": "Lora"}, ["model.peft", "Lora", "LoRAPlus"]),
+    ({"model.peft": {"class_path": "Houlsby", "init_args": {"bottleneck": "x"}}}, ["bottleneck", "a whole number"]),
+    ({"model.peft": {"class_path": "IA3", "init_args": {"r": 4}}}, ["model.peft", "IA3 has no option r"]),
+    ({"model.peft": {"class_path": "LoRA", "init_args": {"r": 0}}}, ["model.peft.r is 0", "at least 1"]),
+    (
+        {"model.peft": {"class_path": "LoRA", "init_args": {"targets": "keys"}}},
+        ["model.peft.targets", "keys", "query_value or query_key_value_output"],
+    ),
+    (
+        {
+            "model.encoder.id": "google-bert/bert-base-uncased",
+            "model.peft": {"class_path": "LoRA", "init_args": {"r": 999}},
+        },
+        ["model.peft.r is 999", "768"],
+    ),
+    (
+        {
+            "model.encoder.id": "medicalai/ClinicalBERT",
+            "model.peft": {"class_path": "Pfeiffer", "init_args": {"layers": "top_8"}},
+        },
+        ["model.peft.layers is top_8", "6 layers"],
+    ),
+    (
+        {
+            "model.encoder.id": "medicalai/ClinicalBERT",
+            "model.freezing": {"class_path": "BottomLayers", "init_args": {"n": 6}},
+        },
+        ["model.freezing.n is 6", "6 layers", "WholeEncoder"],
+    ),
+    (
+        {
+            "model.encoder.id": "sentence-transformers/all-MiniLM-L6-v2",
+            "model.peft": {"class_path": "Houlsby", "init_args": {"bottleneck": 400}},
+        },
+        ["model.peft.bottleneck is 400", "384"],
+    ),
+    ({"model.peft": "LoRA", "model.freezing": "BottomLayers"}, ["model.freezing", "LoRA freezes the whole encoder"]),
     ({"trainer.accelerator": "cuda"}, ["trainer.accelerator", "cuda", "cpu"]),
     ({"runtime.precision": "fp16"}, ["runtime.precision", "fp16", "CUDA"]),
 ]
