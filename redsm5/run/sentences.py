@@ -77,7 +77,8 @@ def variants_of(base: Any) -> list[type[Any]]:
     found: list[type[Any]] = []
     for kind in get_args(base) or (base,):
         if isinstance(kind, type):
-            direct: list[type[Any]] = [c for c in kind.__subclasses__() if not c.__name__.startswith("_")]
+            known: list[type[Any]] = kind.__subclasses__()
+            direct = [variant for variant in known if not variant.__name__.startswith("_")]
             found += direct
             found += [further for variant in direct if _ours(variant) for further in variants_of(variant)]
     return found

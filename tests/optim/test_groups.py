@@ -164,7 +164,7 @@ def with_lora(network):
     for layer in network.encoder.layers:
         query = layer.attention.self.query
         query.lora_A = nn.ModuleDict({"default": nn.Linear(8, 2, bias=False)})
-        query.lora_B = nn.ModuleDict({"default": nn.Linear(2, 8)})
+        query.lora_B = nn.ModuleDict({"default": nn.Linear(2, 8, bias=False)})
     below, above = network.encoder.layers
     below.attention.self.key.ia3_l = nn.ParameterDict({"default": nn.Parameter(torch.ones(8, 1))})
     # As in Compacter, a rule that layers share.
@@ -180,7 +180,6 @@ def test_peft_parameters_have_groups_and_rates_of_their_own():
         "adapter": 1e-4,
         "adapter.no_decay": 1e-4,
         "lora_b": pytest.approx(16e-4),
-        "lora_b.no_decay": pytest.approx(16e-4),
         "head": 1e-3,
         "head.no_decay": 1e-3,
     }
