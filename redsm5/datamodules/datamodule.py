@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 LEAST_ROOM = 16
 """Tokens of a post that a window must have room for: below it, hardly a sentence fits."""
 MOST_WORKERS = 12
+RATE_EPOCHS = 10
+"""Epochs over which the share of positives among drawn pairs is counted."""
 
 T = TypeVar("T")
 
@@ -230,9 +232,19 @@ class ReDSM5DataModule(pl.LightningDataModule):
         return [self._gold[post] for post in ids]
 
     def positive_rates(self) -> tuple[float, ...]:
-        """Share of training posts that each criterion applies to."""
-        labels = np.array([self.corpus.labels(post) for post in self.split.train], dtype=np.float64)
-        return tuple(float(rate) for rate in labels.mean(axis=0))
+        """Share of positives of each criterion among the training examples: posts, or the pairs that are drawn.
+
+        The negatives of pairs are drawn anew in every epoch: the share is that of the first ``RATE_EPOCHS``.
+        """
+        targets, train = _ready(self._targets), set(self.split.train)
+        positive, seen = np.zeros(self.n_criteria), np.zeros(self.n_criteria)
+        for post in (i for i, post in enumerate(self.corpus.posts) if post.id in train):
+            for epoch in range(RATE_EPOCHS):
+                for example in self.format.training_examples(post, targets[post], self.seed, epoch):
+                    chosen = slice(None) if example.criterion < 0 else example.criterion
+                    seen[chosen] += 1
+                    positive[chosen] += targets[post].labels[chosen]
+        return tuple(float(rate) for rate in positive / np.maximum(seen, 1))
 
     def steps_per_epoch(self) -> int:
         """Training batches of an epoch on each rank: the same in every epoch."""

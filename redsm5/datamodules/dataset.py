@@ -104,9 +104,10 @@ class PostDataset(Dataset[Batch]):
         windows = window_slices(len(ids), self.settings.room, self.settings.stride)
         most = self.settings.max_windows
         if self.training and most is not None and len(windows) > most:
-            holds_evidence = inside(evidence[:, 1:], windows)[0].any(axis=1)
-            holds_denied = inside(hard_negatives[:, 1:], windows)[0].any(axis=1)
-            priority = np.where(holds_evidence, 2, holds_denied.astype(np.int64))
+            whole, cut = (chosen.any(axis=1) for chosen in inside(evidence[:, 1:], windows))
+            denied = inside(hard_negatives[:, 1:], windows)[0].any(axis=1)
+            # A sentence that no window holds whole is still to be seen.
+            priority = np.select([whole, cut, denied], [3, 2, 1], default=0)
             # Seeds count from 0; the criterion is -1 where an example is a whole post.
             key = (self.settings.seed, epoch, WINDOW_STREAM, example.post, example.criterion + 1)
             windows = windows[select_windows(priority, most, np.random.default_rng(key))]

@@ -20,7 +20,7 @@ def gold_post(corpus: Corpus, post_id: str) -> GoldPost:
 
     Returns:
         Tuples over criteria in the order of ``corpus.codes``; evidence merged where spans overlap (not where they only
-        touch).
+        touch); hard negatives without those that overlap evidence of their criterion, which the targets drop too.
 
     Raises:
         KeyError: The corpus has no such post.
@@ -34,13 +34,14 @@ def gold_post(corpus: Corpus, post_id: str) -> GoldPost:
             (evidence if annotation.status == 1 else hard)[annotation.criterion].append(annotation.span)
         elif annotation.status == 1:
             unaligned.add(annotation.criterion)
+    merged = {code: merge_spans(spans) for code, spans in evidence.items()}
     return GoldPost(
         post_id=post.id,
         author=post.author,
         labels=corpus.labels(post_id),
-        evidence=tuple(merge_spans(evidence[code]) for code in corpus.codes),
+        evidence=tuple(merged[code] for code in corpus.codes),
         unaligned=tuple(code in unaligned for code in corpus.codes),
-        hard_negatives=tuple(_sorted(set(hard[code])) for code in corpus.codes),
+        hard_negatives=tuple(_clear_of(merged[code], hard[code]) for code in corpus.codes),
         sentences=split_sentences(post.text),
         words=tuple(Span(*match.span()) for match in _WORD.finditer(post.text)),
     )
@@ -59,6 +60,11 @@ def merge_spans(spans: list[Span]) -> tuple[Span, ...]:
         else:
             merged.append(span)
     return tuple(merged)
+
+
+def _clear_of(evidence: tuple[Span, ...], denied: list[Span]) -> tuple[Span, ...]:
+    """The denied spans, sorted, that share no character with evidence: to bind evidence must not count as wrong."""
+    return _sorted({d for d in denied if not any(d.start < e.end and e.start < d.end for e in evidence)})
 
 
 def _sorted(spans: list[Span] | set[Span]) -> tuple[Span, ...]:

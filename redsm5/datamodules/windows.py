@@ -41,7 +41,8 @@ def select_windows(priority: IntArray, max_windows: int | None, rng: np.random.G
     """Which windows of a post a training step sees: the highest priority first, a random choice among equals.
 
     Args:
-        priority: [n], 2 for windows that hold evidence, 1 for those that hold a hard negative, else 0.
+        priority: [n], 3 for windows that hold evidence whole, 2 for those that cut some, 1 for those that hold a hard
+            negative, else 0.
         max_windows: The most windows; None for all.
         rng: Source of the choice.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from redsm5.datamodules.batch import Batch
+from redsm5.errors import UserError
 from redsm5.metrics.records import PredictedPost, ScoredSpan
 from redsm5.modules.decoding import SpanDecoding, decode
 from redsm5.modules.evidence_module import EvidenceModule
@@ -33,10 +34,20 @@ class PredictionCollector:
         self._entries: list[Entry] = []
 
     def add(self, batch: Batch, output: ModelOutput, head: EvidenceModule) -> None:
-        """Take the predictions of a batch: one post per example, or one (post, criterion) pair."""
+        """Take the predictions of a batch: one post per example, or one (post, criterion) pair.
+
+        Raises:
+            UserError: They are not finite, as after a training that diverged.
+        """
         probabilities = _to_numpy(output.criteria_logits.sigmoid())
+        candidates = head.candidates(output.evidence, batch, self.decoding)
+        if not (np.isfinite(probabilities).all() and np.isfinite(candidates.score).all()):
+            raise UserError(
+                "the training has diverged: the model's outputs are no numbers any more; lower model.optimizer.lr and "
+                "head_lr, or set trainer.gradient_clip_val"
+            )
         n_examples, n_outputs = probabilities.shape
-        spans = decode(head.candidates(output.evidence, batch, self.decoding), n_examples, n_outputs, self.decoding)
+        spans = decode(candidates, n_examples, n_outputs, self.decoding)
         posts, pairs = batch.post_index.tolist(), batch.criterion.tolist()
         for e in range(n_examples):
             for k in range(n_outputs):

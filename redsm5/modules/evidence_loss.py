@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -25,3 +29,8 @@ class EvidenceLoss:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
+
+    def total(self, positives: Tensor, nulls: Tensor, hard_negatives: Tensor, inside: Tensor) -> Tensor:
+        """The sum of the parts with their weights; all of one shape."""
+        bounds = positives + self.null_weight * nulls + self.hard_negative_weight * hard_negatives
+        return bounds + self.inside_weight * inside

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class LossMeans:
-    """Means over examples, summed up on the device.
+    """Means over the examples that have a loss, summed up on the device: they do not depend on the batch size.
 
     Lightning's ``log`` does it too, but its bookkeeping for seven names cost a step as much as the rest of its loop.
     """
@@ -17,27 +17,26 @@ class LossMeans:
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
         self._sums: Tensor | None = None
-        self._examples = 0
 
-    def add(self, losses: Mapping[str, Tensor], examples: int) -> None:
-        """Take the losses of a batch, each a mean over its examples.
+    def add(self, losses: Mapping[str, Tensor], counts: Tensor) -> None:
+        """Take the losses of a batch, each a mean over some of its examples.
 
         Args:
             losses: Scalars, under the same names in the same order every time.
-            examples: Number of examples in the batch.
+            counts: [number of losses], how many examples each is a mean over.
         """
         self._names = tuple(losses)
-        weighted = torch.stack([value.detach().float() for value in losses.values()]) * examples
-        self._sums = weighted if self._sums is None else self._sums + weighted
-        self._examples += examples
+        weighted = torch.stack([value.detach().float() for value in losses.values()]) * counts
+        sums = torch.stack([weighted, counts.to(weighted.dtype)])
+        self._sums = sums if self._sums is None else self._sums + sums
 
     def means(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """The means by name; none before the first batch.
+        """The means by name, 0 for what no example has; none before the first batch.
 
         Args:
             reduce: Sums a tensor over the ranks.
         """
         if self._sums is None:
             return {}
-        totals = reduce(torch.cat([self._sums, self._sums.new_tensor([self._examples])]))
-        return dict(zip(self._names, totals[:-1] / totals[-1], strict=True))
+        sums, counts = reduce(self._sums)
+        return dict(zip(self._names, sums / counts.clamp(min=1), strict=True))

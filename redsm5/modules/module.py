@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from torch import Tensor
 
 from redsm5.datamodules.batch import Batch
@@ -142,24 +143,24 @@ class MultiTaskModule(pl.LightningModule):
         output: ModelOutput = self.network(batch)
         return output
 
-    def _shared_step(self, batch: Batch) -> tuple[ModelOutput, dict[str, Tensor]]:
-        """Output and named losses; ``loss`` is the one to minimise, ``examples`` [E] its value per example."""
+    def _shared_step(self, batch: Batch, means: LossMeans) -> tuple[ModelOutput, Tensor]:
+        """Output and the loss to minimise; its parts go into the means of the epoch."""
         output = self(batch)
         criteria = self.criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
         assert self.network is not None
         evidence = self.network.evidence_head.loss(output.evidence, batch, self.evidence_loss_option)
         total = self.lambda_class * criteria + self.lambda_span * evidence.total
         penalty = self.peft_option.penalty(self.network.encoder) if self.training else None
-        return output, {
-            "loss": total if penalty is None else total + penalty,
-            **({} if penalty is None else {"loss_peft": penalty}),
+        parts = {
             "loss_criteria": criteria,
-            "loss_evidence": evidence.total,
+            "loss_peft": criteria.new_zeros(()) if penalty is None else penalty,
             "loss_positives": evidence.positives,
             "loss_nulls": evidence.nulls,
             "loss_hard_negatives": evidence.hard_negatives,
             "loss_inside": evidence.inside,
         }
+        means.add(parts, torch.cat([evidence.counts.new_full((2,), batch.size), evidence.counts]))
+        return output, total if penalty is None else total + penalty
 
     def on_train_epoch_start(self) -> None:
         """Begin the means of the epoch's losses."""
@@ -167,9 +168,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Losses of a training batch."""
-        _, losses = self._shared_step(batch)
-        self._train_losses.add(losses, batch.size)
-        return losses["loss"]
+        return self._shared_step(batch, self._train_losses)[1]
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the means of the epoch after its last batch; callbacks read them before the epoch's own hook."""
@@ -187,12 +186,19 @@ class MultiTaskModule(pl.LightningModule):
         self._evaluation_step(batch)
 
     def _evaluation_step(self, batch: Batch) -> None:
-        output, losses = self._shared_step(batch)
-        self._evaluation_losses.add(losses, batch.size)
-        self._collect(batch, output)
+        self._collect(batch, self._shared_step(batch, self._evaluation_losses)[0])
 
     def _log_losses(self, part: str, losses: LossMeans) -> None:
         means = losses.means(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+        if not means:
+            return
+        parts = ("positives", "nulls", "hard_negatives", "inside")
+        evidence = self.evidence_loss_option.total(*(means[f"loss_{name}"] for name in parts))
+        penalty = means.pop("loss_peft")
+        if float(penalty):  # only AdaLoRA has one, in training
+            means["loss_peft"] = penalty
+        means["loss_evidence"] = evidence
+        means["loss"] = self.lambda_class * means["loss_criteria"] + self.lambda_span * evidence + penalty
         named = {f"{part}_{name}": value for name, value in means.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=1)
 

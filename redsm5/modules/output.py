@@ -35,6 +35,7 @@ class EvidenceLosses:
         hard_negatives: Scalar; mean over the examples that have a hard negative, unweighted.
         inside: Scalar; mean over examples of the loss per token, unweighted; zero where the head has no inside logits.
         examples: [E]; each example's own weighted sum, zero for parts that it lacks.
+        counts: [4]; how many examples have positives, nulls, hard negatives, tokens: what the means of batches weigh.
     """
 
     total: Tensor
@@ -43,6 +44,7 @@ class EvidenceLosses:
     hard_negatives: Tensor
     inside: Tensor
     examples: Tensor
+    counts: Tensor
 
 
 @dataclass

@@ -42,21 +42,14 @@ def start_end_loss(output: EvidenceOutput, batch: Batch, settings: EvidenceLoss)
     inside = inside_part(output.inside, batch, settings.inside_pos_weight)
 
     return EvidenceLosses(
-        total=weighted(positives.mean, nulls.mean, hard.mean, inside.mean, settings),
+        total=settings.total(positives.mean, nulls.mean, hard.mean, inside.mean),
         positives=positives.mean,
         nulls=nulls.mean,
         hard_negatives=hard.mean,
         inside=inside.mean,
-        examples=weighted(positives.examples, nulls.examples, hard.examples, inside.examples, settings),
+        examples=settings.total(positives.examples, nulls.examples, hard.examples, inside.examples),
+        counts=torch.stack([positives.having, nulls.having, hard.having, inside.having]),
     )
-
-
-def weighted(
-    positives: Tensor, nulls: Tensor, hard_negatives: Tensor, inside: Tensor, settings: EvidenceLoss
-) -> Tensor:
-    """The sum of the parts with their weights."""
-    bounds = positives + settings.null_weight * nulls + settings.hard_negative_weight * hard_negatives
-    return bounds + settings.inside_weight * inside
 
 
 def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
@@ -72,7 +65,7 @@ def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
     """
     if logits is None:
         zeros = batch.labels.new_zeros(batch.size)
-        return Part(zeros, zeros.sum())
+        return Part(zeros, zeros.sum(), zeros.sum())
     window, output, first, last = torch.cat([batch.spans, batch.cut_spans]).unbind(dim=1)
     # +1 where a span begins, -1 behind its end: the running sum is above 0 inside spans, however they overlap.
     edges = logits.new_zeros(logits.shape[0], logits.shape[1] + 1, logits.shape[2])
@@ -126,10 +119,11 @@ def unlikelihood(logits: Tensor, rows: Tensor, column: int) -> Tensor:
 
 
 class Part(NamedTuple):
-    """One kind of term: per example [E] (zero where it has none), and averaged over the examples that have some."""
+    """One kind of term: per example [E] (zero where it has none), mean over those that have some, their number."""
 
     examples: Tensor
     mean: Tensor
+    having: Tensor
 
 
 def averaged(losses: Tensor, chosen: Tensor, example: Tensor, n_examples: int) -> Part:
@@ -144,5 +138,5 @@ def averaged(losses: Tensor, chosen: Tensor, example: Tensor, n_examples: int) -
     zeros, index = losses.new_zeros(n_examples), example.flatten()
     total = zeros.index_add(0, index, losses.where(chosen, 0.0).flatten())
     count = zeros.index_add(0, index, chosen.flatten().to(losses.dtype))
-    examples = total / count.clamp(min=1)
-    return Part(examples, examples.sum() / (count > 0).sum().clamp(min=1))
+    examples, having = total / count.clamp(min=1), (count > 0).sum()
+    return Part(examples, examples.sum() / having.clamp(min=1), having.to(losses.dtype))

@@ -1,4 +1,4 @@
-"""Evaluations as tables on the terminal, readable at 100 columns."""
+"""Evaluations as tables on the terminal, readable at 80 columns: the width of a pipe."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from redsm5.metrics.evaluation import (
     CriteriaSummary,
@@ -17,14 +18,19 @@ from redsm5.metrics.evaluation import (
     evidence_key,
 )
 
+LEAST_NAME = 38
+"""Characters of the names of metrics: one width for the tables below each other."""
+NAME_WIDTH = 22
+"""Characters of a criterion's title; longer ones are cut."""
+
 SUMMARY_ROWS = (
     ("f1_macro", "macro F1"),
     ("f1_micro", "micro F1"),
     ("f1_weighted", "weighted F1"),
     ("precision_micro", "micro precision"),
     ("recall_micro", "micro recall"),
-    ("exact_match", "exact match (all criteria right)"),
-    ("count_mae", "criteria with evidence, mean absolute error"),
+    ("exact_match", "exact match"),
+    ("count_mae", "criteria per post, mean absolute error"),
     ("no_symptoms_f1_macro", "macro F1 with NO_SYMPTOMS"),
     ("no_symptoms_f1_micro", "micro F1 with NO_SYMPTOMS"),
 )
@@ -40,20 +46,20 @@ EVIDENCE_ROWS = (
     ("sentence_recall", "sentence recall"),
     ("sentence_f1", "sentence F1"),
     ("exact_match", "exact match"),
-    ("null_accuracy", "null accuracy (no evidence, none bound)"),
-    ("hard_negative_rate", "hard negatives bound (lower is better)"),
+    ("null_accuracy", "null accuracy"),
+    ("hard_negative_rate", "hard negatives bound (less is better)"),
 )
 """Fields of ``EvidenceScores`` and their names."""
 
 COMPARED = (
-    ("tuned_f1_macro", "macro F1"),
-    ("tuned_f1_micro", "micro F1"),
+    ("tuned_f1_macro", "macro\nF1"),
+    ("tuned_f1_micro", "micro\nF1"),
     ("auprc_macro", "AUPRC"),
-    ("exact_match", "exact match"),
+    ("exact_match", "exact\nmatch"),
     ("hit_at_1", "hit@1"),
     ("mrr", "MRR"),
-    ("evidence_token_f1", "token F1"),
-    ("evidence_sentence_f1", "sentence F1"),
+    ("evidence_token_f1", "token\nF1"),
+    ("evidence_sentence_f1", "sentence\nF1"),
 )
 """Keys of ``Evaluation.scalars`` in the comparison; a tuned one falls back to its value at 0.5."""
 
@@ -71,14 +77,15 @@ def print_evaluation(console: Console, evaluation: Evaluation, titles: Mapping[s
 
 
 def evaluation_tables(evaluation: Evaluation, titles: Mapping[str, str] | None = None) -> list[Table]:
-    """Per criterion, criteria together, evidence, and the number of criteria per post.
+    """Decisions and rankings per criterion, criteria together, evidence, and the number of criteria per post.
 
     Args:
         evaluation: The numbers.
         titles: Title per code; the codes where not given.
     """
     return [
-        _criterion_table(evaluation, titles or {}),
+        _decision_table(evaluation, titles or {}),
+        _ranking_table(evaluation, titles or {}),
         _summary_table(evaluation),
         _evidence_table(evaluation),
         _count_table(evaluation),
@@ -92,7 +99,7 @@ def comparison_table(rows: Mapping[str, Evaluation]) -> Table:
         rows: An evaluation of the same posts per name of a model.
     """
     table = _table("Models on the same posts")
-    table.add_column("model", overflow="fold")
+    table.add_column("model", overflow="fold", min_width=12)
     for _, name in COMPARED:
         table.add_column(name, justify="right")
     values = {model: [compared(evaluation, key) for key, _ in COMPARED] for model, evaluation in rows.items()}
@@ -102,7 +109,7 @@ def comparison_table(rows: Mapping[str, Evaluation]) -> Table:
         bold = [
             f"[bold]{t}[/bold]" if v is not None and v == b else t for v, b, t in zip(cells, best, texts, strict=True)
         ]
-        table.add_row(model, *bold)
+        table.add_row(Text(model), *bold)
     tuned = all(e.tuned is not None for e in rows.values())
     table.caption = f"F1 and exact match at {'tuned thresholds' if tuned else 'tuned thresholds where there are any'}"
     return table
@@ -135,39 +142,48 @@ def _table(title: str) -> Table:
     )
 
 
-def _criterion_table(evaluation: Evaluation, titles: Mapping[str, str]) -> Table:
-    table = _table(f"Criteria, {evaluation.posts} posts by {evaluation.authors} authors")
-    table.add_column("criterion", overflow="ellipsis", no_wrap=True, max_width=22)
-    table.padding = 0  # 14 columns in 100
-    headers = ["posts", "P\n>=.5", "R\n>=.5", "F1\n>=.5"]
-    headers += ["tuned\nt", "P\n>=t", "R\n>=t", "F1\n>=t"] if evaluation.tuned is not None else []
-    headers += ["AUROC", "AUPRC", "prev", "ECE", "Brier", "hit@1"]
+def _criterion_rows(title: str, headers: Sequence[str]) -> Table:
+    table = _table(title)
+    table.add_column("criterion", overflow="ellipsis", no_wrap=True, max_width=NAME_WIDTH)
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
+    return table
+
+
+def _decision_table(evaluation: Evaluation, titles: Mapping[str, str]) -> Table:
+    tuned = evaluation.tuned
+    headers = ["posts", "P\nat .5", "R\nat .5", "F1\nat .5"]
+    headers += ["tuned\nt", "P\nat t", "R\nat t", "F1\nat t"] if tuned is not None else []
+    title = f"Decisions per criterion, {evaluation.posts} posts by {evaluation.authors} authors"
+    table = _criterion_rows(title, headers)
     for row in evaluation.criteria:
         cells = [str(row.support), *_decision_cells(row.at_half)]
         if row.tuned is not None:
             cells += [number(row.threshold, 2), *_decision_cells(row.tuned)]
-        ranked = (row.auroc, row.auprc, row.prevalence, row.ece, row.brier, row.hit_at_1)
-        cells += [number(value, 2) for value in ranked]
-        table.add_row(titles.get(row.code, row.code), *cells)
+        table.add_row(Text(titles.get(row.code, row.code)), *cells)
     table.add_section()
-    table.add_row("mean over criteria", *_mean_cells(evaluation))
+    means = ["", "", "", number(evaluation.at_half.f1_macro, 2)]
+    means += ["", "", "", number(tuned.f1_macro, 2)] if tuned is not None else []
+    table.add_row("mean over criteria", *means)
+    return table
+
+
+def _ranking_table(evaluation: Evaluation, titles: Mapping[str, str]) -> Table:
+    headers = ["prevalence", "AUPRC", "AUROC", "ECE", "Brier", "hit@1"]
+    table = _criterion_rows("Ranking, calibration and evidence per criterion", headers)
+    for row in evaluation.criteria:
+        values = (row.prevalence, row.auprc, row.auroc, row.ece, row.brier, row.hit_at_1)
+        table.add_row(Text(titles.get(row.code, row.code)), *(number(value, 2) for value in values))
+    table.add_section()
+    prevalence = _mean([row.prevalence for row in evaluation.criteria])
+    hits = _mean([row.hit_at_1 for row in evaluation.criteria])
+    ranked = (evaluation.auprc_macro, evaluation.auroc_macro, evaluation.ece_macro, evaluation.brier_macro)
+    table.add_row("mean over criteria", *(number(value, 2) for value in (prevalence, *ranked, hits)))
     return table
 
 
 def _decision_cells(scores: DecisionScores) -> list[str]:
     return [number(scores.precision, 2), number(scores.recall, 2), number(scores.f1, 2)]
-
-
-def _mean_cells(evaluation: Evaluation) -> list[str]:
-    cells = ["", "", "", number(evaluation.at_half.f1_macro, 2)]
-    if evaluation.tuned is not None:
-        cells += ["", "", "", number(evaluation.tuned.f1_macro, 2)]
-    hits = _mean([row.hit_at_1 for row in evaluation.criteria])
-    prevalence = _mean([row.prevalence for row in evaluation.criteria])
-    ranked = (evaluation.auroc_macro, evaluation.auprc_macro, prevalence)
-    return [*cells, *(number(v, 2) for v in (*ranked, evaluation.ece_macro, evaluation.brier_macro, hits))]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -177,10 +193,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _summary_table(evaluation: Evaluation) -> Table:
     table = _table(f"Criteria together{interval_note(evaluation)}")
-    table.add_column("metric", min_width=42)
-    table.add_column("at .5", min_width=20)
+    table.add_column("metric", min_width=LEAST_NAME)
+    table.add_column("at .5")
     if evaluation.tuned is not None:
-        table.add_column("at tuned thresholds", min_width=20)
+        table.add_column("at tuned thresholds")
     for field, name in SUMMARY_ROWS:
         cells = [_with_interval(field_value(evaluation.at_half, field), evaluation.intervals.get(field))]
         if evaluation.tuned is not None:
@@ -196,9 +212,9 @@ def _summary_table(evaluation: Evaluation) -> Table:
 
 def _evidence_table(evaluation: Evaluation) -> Table:
     table = _table(f"Evidence, {evaluation.evidence_pairs} (post, criterion) pairs{interval_note(evaluation)}")
-    table.add_column("metric", min_width=42)
-    table.add_column("given the gold criteria", min_width=20)
-    table.add_column("end to end", min_width=20)
+    table.add_column("metric", min_width=LEAST_NAME)
+    table.add_column("given gold criteria")
+    table.add_column("end to end")
     for field, name in EVIDENCE_ROWS:
         key = evidence_key(field)
         table.add_row(
@@ -215,7 +231,7 @@ def _evidence_table(evaluation: Evaluation) -> Table:
 
 def _count_table(evaluation: Evaluation) -> Table:
     table = _table("Posts by the number of criteria with evidence")
-    table.add_column("criteria", min_width=42)
+    table.add_column("criteria", min_width=LEAST_NAME)
     chosen = evaluation.tuned or evaluation.at_half
     shown = 1 + max(
         i for i, pair in enumerate(zip(evaluation.gold_counts, chosen.predicted_counts, strict=True)) if any(pair)

@@ -76,7 +76,7 @@ def variants_of(base: Any) -> list[type[Any]]:
     """The variant classes of a base; private ones are none that a user can name."""
     found: list[type[Any]] = []
     for kind in get_args(base) or (base,):
-        if isinstance(kind, type):
+        if isinstance(kind, type) and _ours(kind):  # str has subclasses too
             known: list[type[Any]] = kind.__subclasses__()
             direct = [variant for variant in known if not variant.__name__.startswith("_")]
             found += direct

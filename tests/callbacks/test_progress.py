@@ -1,5 +1,4 @@
 import csv
-import json
 import re
 import sys
 
@@ -49,19 +48,3 @@ def test_bar_on_a_terminal_shows_the_loss(tiny_corpus_dir, tiny_encoder, tmp_pat
     said = capsys.readouterr()
     assert re.search(r"loss=\d+\.\d{3}", said.out + said.err)
     assert "epoch 0: train_loss" in said.out
-
-
-def test_an_epoch_that_max_steps_ends_has_its_losses_and_its_speed(tiny_corpus_dir, tiny_encoder, tmp_path):
-    fit(
-        tiny_corpus_dir,
-        tiny_encoder,
-        tmp_path,
-        "--trainer.max_epochs=3",
-        "--trainer.max_steps=8",
-        "--data.batching.train=8",
-    )
-    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows[-1]["step"] == "8"
-    assert all(float(row["train_loss"]) > 0 for row in rows)
-    assert json.loads((tmp_path / "run" / "training.json").read_text())["tokens_per_second"] > 0

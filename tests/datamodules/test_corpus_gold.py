@@ -4,6 +4,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import KEYWORDS, corpus_of
 
 from redsm5.datamodules.corpus import Annotation, Corpus, Criterion, Post, Span
 from redsm5.datamodules.gold import gold_post, merge_spans
@@ -61,3 +62,17 @@ def test_merge_spans_keeps_the_characters_and_no_overlap(pairs):
     assert all(a.end <= b.start for a, b in pairwise(merged))
     # Spans that only touch stay apart: every border of a merged span is a border of a given one.
     assert {span.start for span in merged} <= {span.start for span in spans}
+
+
+def test_gold_post_drops_hard_negatives_that_overlap_evidence_of_their_criterion():
+    text = "I cannot sleep at all, ever since March. It rained."
+    spans = {1: Span(0, 40), 0: Span(0, 39)}
+    annotations = [Annotation("p", f"p_{s}", "SLEEP_ISSUES", s, span, "exact", 100.0) for s, span in spans.items()]
+    annotations += [
+        Annotation("p", "p_2", "SLEEP_ISSUES", 0, Span(41, 51), "exact", 100.0),
+        Annotation("p", "p_3", "FATIGUE", 0, Span(0, 39), "exact", 100.0),
+    ]
+    gold = gold_post(corpus_of([Post("p", text, "p")], annotations), "p")
+    codes = list(KEYWORDS)
+    assert gold.hard_negatives[codes.index("SLEEP_ISSUES")] == (Span(41, 51),)
+    assert gold.hard_negatives[codes.index("FATIGUE")] == (Span(0, 39),)

@@ -79,7 +79,23 @@ def test_attributes_and_figures(make):
     pairs = make(format=BinaryPairs())
     pairs.setup()
     assert pairs.n_outputs == 1
-    assert pairs.positive_rates() == data.positive_rates()
+
+
+@pytest.mark.parametrize("ratio", [1.0, None])
+def test_positive_rates_of_pairs_are_those_of_the_pairs_that_are_drawn(make, ratio):
+    data = make(format=BinaryPairs(negatives_per_positive=ratio), max_length=160)
+    data.setup()
+    seen, positive = np.zeros(9), np.zeros(9)
+    for epoch in range(10):
+        for batch in epoch_of(data.train_dataloader(), epoch):
+            np.add.at(seen, batch.criterion.numpy(), 1)
+            np.add.at(positive, batch.criterion.numpy(), batch.labels[:, 0].numpy())
+    np.testing.assert_allclose(data.positive_rates(), positive / seen)
+    among_posts = np.mean([data.corpus.labels(post) for post in data.split.train], axis=0)
+    if ratio is None:
+        np.testing.assert_allclose(data.positive_rates(), among_posts)
+    else:
+        assert (np.array(data.positive_rates()) > among_posts).all()
 
 
 def test_workers_give_the_same_batches_as_none(make):

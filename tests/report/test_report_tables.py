@@ -30,28 +30,25 @@ def test_number(value, digits, expected):
 
 
 def test_criterion_table_holds_both_thresholds():
-    text = shown(evaluation_tables(small_evaluation(), TITLES)[0])
-    # posts, P R F1 at .5, threshold, P R F1 tuned, AUROC, AUPRC, prevalence
-    assert row(text, "Trouble with sleep")[:11] == [
-        "2",
-        "1.00",
-        ".50",
-        ".67",
-        ".40",
-        "1.00",
-        "1.00",
-        "1.00",
-        "1.00",
-        "1.00",
-        ".67",
-    ]
+    decisions, ranking = (shown(table) for table in evaluation_tables(small_evaluation(), TITLES)[:2])
+    # posts, P R F1 at .5, threshold, P R F1 tuned; prevalence, AUPRC, AUROC
+    assert row(decisions, "Trouble with sleep") == ["2", "1.00", ".50", ".67", ".40", "1.00", "1.00", "1.00"]
+    assert row(ranking, "Trouble with sleep")[:3] == [".67", "1.00", "1.00"]
+    text = decisions
     assert row(text, "mean over criteria")[:2] == [".67", "1.00"]
     assert "Appetite or weight" in text
 
 
 def test_criterion_table_shows_undefined_values_as_a_dash():
-    text = shown(evaluation_tables(small_evaluation())[0])
-    assert row(text, "APPETITE")[:10] == ["0", "-", "-", "-", ".50", "-", "-", "-", "-", "-"]
+    decisions, ranking = (shown(table) for table in evaluation_tables(small_evaluation())[:2])
+    assert row(decisions, "APPETITE") == ["0", "-", "-", "-", ".50", "-", "-", "-"]
+    assert row(ranking, "APPETITE")[1:3] == ["-", "-"]
+
+
+def test_tables_show_titles_as_they_are():
+    titles = {code: f"a [/b] [red]{code[:4]}" for code in TITLES}
+    text = shown(*evaluation_tables(small_evaluation(), titles))
+    assert text.count("a [/b] [red]") == 2 * len(titles)
 
 
 def test_tables_without_tuned_thresholds_or_intervals():
@@ -71,17 +68,17 @@ def test_summary_and_evidence_rows_carry_intervals():
 
 
 def test_count_table_shows_gold_and_predicted_posts():
-    text = shown(evaluation_tables(small_evaluation(thresholds=None))[3])
+    text = shown(evaluation_tables(small_evaluation(thresholds=None))[4])
     assert row(text, "gold") == ["1", "2"]
     assert row(text, "predicted (at .5)") == ["2", "1"]
 
 
 @pytest.mark.parametrize("thresholds", [None, (0.4, 0.5)])
-def test_tables_fit_into_100_columns_uncut(thresholds):
-    console = Console(file=io.StringIO(), width=100, color_system=None)
+def test_tables_fit_into_80_columns_uncut(thresholds):
+    console = Console(file=io.StringIO(), width=80, color_system=None)
     print_evaluation(console, small_evaluation(thresholds=thresholds), TITLES)
     lines = console.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
     cut = [line for line in lines if "…" in line]
     assert all("Appetite or weight" in line for line in cut), "only a long title may be cut"
 
