@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,11 +85,15 @@ def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C as Python has it: Lightning makes a ``SystemExit`` of it."""
+    """Ctrl-C as Python has it: Lightning makes a ``SystemExit`` of it, and leaves the signal ignored."""
+    before = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as exit_:
         raise KeyboardInterrupt from exit_
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _is_free(key: str) -> bool:

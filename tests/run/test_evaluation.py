@@ -104,7 +104,9 @@ def test_interrupted_evaluation_exits_with_130(run, monkeypatch, capsys):
     assert threading.current_thread() is threading.main_thread()
     monkeypatch.setattr(MultiTaskModule, "test_step", interrupt)
     before = files(run)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever tests before this one left
     assert main(["test", str(run)]) == 130
+    assert signal.signal(signal.SIGINT, handler) is signal.default_int_handler
     assert "run the same command again" in capsys.readouterr().err
     assert files(run) == before
 
