@@ -29,5 +29,17 @@ class EvidenceModule(nn.Module, ABC):
         """The loss of an output of ``forward`` on its batch; finite, zero where the batch gives nothing to learn."""
 
     @abstractmethod
+    def token_probabilities(self, output: EvidenceOutput, batch: Batch) -> Tensor:
+        """How likely each token lies in an evidence span, by the head alone, never by gold spans.
+
+        Args:
+            output: Of ``forward``.
+            batch: The batch.
+
+        Returns:
+            fp32 [W, L, K] in [0, 1], 0 outside the context, with a gradient to the head.
+        """
+
+    @abstractmethod
     def candidates(self, output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> Candidates:
         """Scored spans in characters, at least one per window and output wherever the window has context."""

@@ -60,6 +60,16 @@ class StartEndModule(EvidenceModule):
         """Soft-target cross-entropy with null, and unlikelihood of hard negatives."""
         return start_end_loss(output, batch, settings)
 
+    def token_probabilities(self, output: EvidenceOutput, batch: Batch) -> Tensor:
+        """The inside probability; without inside logits P(start <= t) P(end >= t), the two taken as independent."""
+        context = batch.context_mask.unsqueeze(-1)
+        if output.inside is not None:
+            return output.inside.sigmoid().masked_fill(~context, 0.0)
+        start = output.start.softmax(dim=1).masked_fill(~context, 0.0)
+        end = output.end.softmax(dim=1).masked_fill(~context, 0.0)
+        begun, not_over = start.cumsum(dim=1), end.flip(1).cumsum(dim=1).flip(1)
+        return (begun * not_over).clamp(max=1.0).masked_fill(~context, 0.0)
+
     @torch.no_grad()
     def candidates(self, output: EvidenceOutput, batch: Batch, decoding: SpanDecoding) -> Candidates:
         """The best ``top_k`` starts times the best ``top_k`` ends of every window and output."""

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax, softmax
 from span_batches import make_batch, random_batch
 
 from redsm5.modules.evidence_head import StartEnd
@@ -236,3 +236,30 @@ def test_evidence_loss_refuses_weight(name, value):
 def test_start_end_refuses_dropout(dropout):
     with pytest.raises(ValueError, match=f"dropout is {dropout}"):
         StartEnd(dropout)
+
+
+def by_enumeration(start, end):
+    """P(start <= t) P(end >= t) of one window and output, from the definition."""
+    p, q = softmax(start), softmax(end)
+    return [sum(p[1 : t + 1]) * sum(q[t:]) if t else 0.0 for t in range(len(start))]
+
+
+def test_token_probabilities_without_inside_logits_equal_the_definition():
+    batch = make_batch([[0, 1, 1, 1, 0], [0, 0, 1, 1, 1]], [0, 1], 2)
+    head, states, output = output_of(batch, 2)
+    probabilities = head.token_probabilities(output, batch)
+    for w in range(2):
+        for k in range(2):
+            expected = by_enumeration(*(x[w, :, k].detach().double().numpy() for x in (output.start, output.end)))
+            expected = np.where(batch.context_mask[w], expected, 0.0)
+            np.testing.assert_allclose(probabilities[w, :, k].detach(), expected, atol=1e-6)
+    probabilities.sum().backward()
+    assert states.grad.abs().sum() > 0
+
+
+def test_token_probabilities_are_those_of_inside_logits():
+    batch = make_batch([[0, 0, 1, 1, 0]], [0], 2)
+    head = StartEnd(dropout=0.0).build(7, 2)
+    output = head(torch.randn(1, 5, 7), batch)
+    expected = np.where(batch.context_mask[..., None], expit(output.inside.detach().numpy()), 0.0)
+    np.testing.assert_allclose(head.token_probabilities(output, batch).detach(), expected, atol=1e-6)
