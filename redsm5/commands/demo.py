@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"there is no config {args.config}; run the demo in a checkout of redsm5")
     corpus, fitted, predictions = out / "corpus", out / "fit", out / "predictions.jsonl"
     # A finished run is made anew; one that was interrupted goes on.
-    again = ["--overwrite", "true"] if (fitted / "report.json").exists() else []
+    again = ["--fresh"] if (fitted / "report.json").exists() else []
     started = time.monotonic()
     steps = [
         [
