@@ -76,8 +76,13 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The report: a finished run has one."""
+        """The report."""
         return self.path / "report.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a fit has come to its end: the page is the last thing that it writes."""
+        return self.report.exists() and self.view("val").exists()
 
     def predictions(self, part: str) -> Path:
         """Predictions of a part."""
@@ -121,7 +126,7 @@ class RunFolder:
         """
         if fresh and self.config.exists():
             self._clear()
-        if self.report.exists():
+        if self.is_finished:
             raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --fresh to start over")
         if self.config.exists():
             differing = differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)

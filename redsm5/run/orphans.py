@@ -87,7 +87,7 @@ def _found(run: RunFolder) -> Iterator[tuple[Path, str]]:
         yield path, "a checkpoint that was never finished"
     for path in run.kept.damaged():
         yield path, "a damaged checkpoint that was set aside"
-    if run.report.exists():
+    if run.is_finished:
         for entry in run.kept.entries("resume"):
             yield entry.path, "the state of a training that has ended"
     for path in run.path.glob(f".*{ASIDE}"):

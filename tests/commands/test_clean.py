@@ -22,7 +22,8 @@ def runs(tmp_path):
         damaged = put(run.kept, epoch=1)
         damaged.rename(damaged.with_name(f"damaged-{damaged.name}"))
         (run.path / ".report.json.abcd.tmp").write_text("{")
-    (tmp_path / "study" / "done" / "report.json").write_text("{}")
+    for name in ("report.json", "view-val.html"):
+        (tmp_path / "study" / "done" / name).write_text("{}")
     (tmp_path / "open" / "notes.tmp").write_text("mine")
     return tmp_path
 
@@ -50,6 +51,7 @@ def test_clean_yes_leaves_what_is_needed(runs, capsys):
     left = {path.name for path in runs.rglob("*") if path.parent.name in ("checkpoints", "open", "done")}
     assert left == {
         "best-000-0000010", "last-000-0000010", ".lock", "checkpoints", "config.yaml", "notes.tmp", "report.json",
+        "view-val.html",
     }  # fmt: skip
     assert not list((runs / "study" / "done" / "checkpoints").glob("last-*"))
     assert RunFolder(runs / "open").resume_from() is not None

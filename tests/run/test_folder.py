@@ -44,6 +44,8 @@ def test_prepare_finished_run_is_refused_and_left_alone(tmp_path):
     folder = RunFolder(tmp_path)
     folder.prepare(CONFIG, fresh=False)
     folder.report.write_text("{}")
+    folder.prepare(CONFIG, fresh=False)  # it was killed before its page was there
+    folder.view("val").write_text("")
     with pytest.raises(UserError, match="holds a finished run"):
         folder.prepare(CONFIG, fresh=False)
     assert folder.report.exists()

@@ -1,11 +1,10 @@
 """A run that was stopped, wherever it was, goes on as if it had not been."""
 
-import csv
 import os
 import signal
 
 import pytest
-import torch
+from run_outcomes import assert_equal, outcome
 from tiny_runs import fit_options
 
 from redsm5.callbacks.checkpoints import Checkpoints
@@ -57,44 +56,6 @@ class StopAt:
 
     def __exit__(self, *_):
         self.patch.undo()
-
-
-def outcome(run):
-    """What must not depend on interruptions: state, rows, predictions."""
-    folder = RunFolder(run)
-    checkpoint = read_checkpoint(folder.resume_from())
-    callbacks = {
-        key: {
-            k: v for k, v in state.items() if "seconds" not in k and k not in ("saves", "longest_prune", "peak_bytes")
-        }
-        for key, state in checkpoint["callbacks"].items()
-    }
-    kept = {name: checkpoint[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "train_losses")}
-    with folder.metrics.open(newline="") as file:
-        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-    best = folder.best_checkpoint().manifest
-    return (
-        kept | {"callbacks": callbacks},
-        rows,
-        folder.predictions("val").read_text(),
-        best.files["weights.safetensors"],
-    )
-
-
-def assert_equal(a, b, where=""):
-    assert type(a) is type(b), where
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_equal(a[key], b[key], f"{where}/{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_equal(x, y, f"{where}/{i}")
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    else:
-        assert a == b or (a != a and b != b), where
 
 
 @pytest.mark.parametrize("kind", KINDS)
