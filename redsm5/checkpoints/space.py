@@ -20,22 +20,23 @@ MOST_FILES = 20_000
 Room = Literal["plenty", "scarce", "none"]
 
 
-def room(free: int, total: int, need: int) -> Room:
+def room(free: int, total: int, need: int, *, margin: int = MARGIN) -> Room:
     """How a disk would be after a file was written.
 
     Args:
         free: Bytes free.
         total: Bytes of the disk.
         need: Bytes to be written.
+        margin: Bytes that stay free.
     """
     left = free - need
-    return "none" if left < MARGIN else "scarce" if left < SCARCE * total else "plenty"
+    return "none" if left < margin else "scarce" if left < SCARCE * total else "plenty"
 
 
-def room_at(folder: Path, need: int) -> Room:
+def room_at(folder: Path, need: int, *, margin: int = MARGIN) -> Room:
     """The same for the disk that a folder lies on."""
     usage = shutil.disk_usage(folder)
-    return room(usage.free, usage.total, need)
+    return room(usage.free, usage.total, need, margin=margin)
 
 
 def full_disk(folder: Path, need: int) -> UserError:

@@ -155,6 +155,10 @@ def hash_of(path: Path) -> FileHash:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # a full disk, in the words of Rust
+        raise OSError(f"{path.name} could not be written ({error})") from error

@@ -20,6 +20,7 @@ from redsm5.errors import UserError
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.recipe import Recipe, read_recipe
 from redsm5.run.folder import RunFolder
+from redsm5.run.seals import check_seals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,6 +102,7 @@ def _read_run(folder: RunFolder) -> ModelFiles:
         if not file.is_file():
             raise UserError(f"{folder.path} holds no finished run ({file.name} is missing); run redsm5 fit to its end")
     best = folder.best_checkpoint()
+    check_seals(folder)
     recipe = read_recipe(_yaml(folder.config), str(folder.config))
     criteria = load_criteria(str(folder.criteria))
     encoder = recipe.network.encoder

@@ -28,6 +28,7 @@ from redsm5.run.lightning_cli import resolved_yaml
 from redsm5.run.lock import run_lock
 from redsm5.run.predictions import prediction_lines
 from redsm5.run.reporting import update_report
+from redsm5.run.seals import check_seals, seal
 from redsm5.run.view import write_run_view
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
     if not folder.training.exists():
         raise UserError(f"{folder.path} holds no finished training; run redsm5 fit with this config first")
     folder.best_checkpoint()
+    check_seals(folder)
     changed = [key for key in differing_keys(folder.config.read_text(), resolved_yaml(cli)) if not _is_free(key)]
     if changed:
         raise UserError(
@@ -145,10 +147,12 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
         write_text_atomically(folder.criteria, json.dumps(criteria, indent=2, ensure_ascii=False) + "\n")
         tuned = dict(zip(data.codes, thresholds, strict=True))
         write_text_atomically(folder.thresholds, json.dumps(tuned, indent=2) + "\n")
+        seal(folder, folder.config, folder.split, folder.criteria, folder.training, folder.metrics, folder.thresholds)
     else:
         thresholds = read_thresholds(folder, data.codes)
     evaluation = evaluate(gold, predicted, data.codes, thresholds, seed=cli.config.seed_everything)
     write_text_atomically(folder.predictions(part), prediction_lines(predicted, data.codes, thresholds), mode=0o600)
+    seal(folder, folder.predictions(part))
     update_report(cli, folder, part, evaluation, thresholds)
     page = write_run_view(folder, part, corpus=data.corpus)
     for table in evaluation_tables(evaluation, {c.code: c.title for c in data.corpus.criteria}):

@@ -80,6 +80,11 @@ class RunFolder:
         return self.path / "report.json"
 
     @property
+    def seals(self) -> Path:
+        """Hashes of the other files."""
+        return self.path / "seals.json"
+
+    @property
     def is_finished(self) -> bool:
         """Whether a fit has come to its end: the page is the last thing that it writes."""
         return self.report.exists() and self.view("val").exists()
@@ -163,6 +168,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds, self.report]
+        own.append(self.seals)
         for part in ("val", "test"):
             own += [self.predictions(part), self.view(part)]
         for path in own:

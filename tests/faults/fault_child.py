@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import signal
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import accelerate  # noqa: F401 - transformers imports it when it loads weights
@@ -19,7 +21,7 @@ import redsm5.run.fit
 from redsm5 import atomic
 from redsm5.callbacks import checkpoint_io, checkpoints
 from redsm5.callbacks.metrics_file import MetricsFile
-from redsm5.checkpoints import folder, store
+from redsm5.checkpoints import folder, space, store
 from redsm5.cli import main
 from redsm5.modules.module import MultiTaskModule
 
@@ -47,7 +49,8 @@ def run(args, log, fault=None, journal=None):
     Args:
         args: Of the command.
         log: File for what it prints.
-        fault: (point, nth call, "before" or "after" or "half"): where it is killed by SIGKILL.
+        fault: (point, nth call, "before" or "after" or "half"): where it is killed by SIGKILL; ("fill", folder): where
+            the disk is filled up, by a file ``ballast``; "blind" instead of "fill" hides that from the program.
         journal: Folder for notes of what has been flushed to the disk; see ``power_cut``.
     """
     with open(log, "a", buffering=1) as file:
@@ -55,8 +58,10 @@ def run(args, log, fault=None, journal=None):
         os.dup2(file.fileno(), 2)
     if journal is not None:
         keep_journal(Path(journal))
-    if fault is not None:
+    if fault is not None and isinstance(fault[2], str):
         install(*fault)
+    elif fault is not None:
+        fill_disk(*fault)
     os._exit(main(list(args)))
 
 
@@ -81,6 +86,23 @@ def install(point, nth, when):
     for module in (checkpoints, folder, store, redsm5.run.fit):  # where it was imported by name
         if getattr(module, name, None) is real:
             setattr(module, name, deadly)
+
+
+def fill_disk(point, nth, folder, blind):
+    """Have the nth call of a function fill the disk of a folder, to the last byte."""
+    owner, name = POINTS[point]
+    real, left = getattr(owner, name), [nth]
+
+    def filling(*args, **kwargs):
+        left[0] -= 1
+        if left[0] == 0:
+            with suppress(OSError), open(folder / "ballast", "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+        return real(*args, **kwargs)
+
+    setattr(owner, name, filling)
+    checkpoints.room_at = (lambda *_: "plenty") if blind else partial(space.room_at, margin=0)
 
 
 def keep_journal(folder):
