@@ -1,4 +1,3 @@
-import csv
 import json
 import shutil
 import signal
@@ -9,6 +8,7 @@ from tiny import write_tiny_corpus
 from tiny_runs import fit_options
 
 from redsm5.cli import main
+from redsm5.metrics_csv import read_epochs
 from redsm5.modules.module import MultiTaskModule
 from redsm5.report.writing import read_report
 from redsm5.run.lock import run_lock
@@ -143,5 +143,4 @@ def test_fit_killed_after_early_stopping_does_not_train_on(tiny_corpus_dir, tiny
     assert main(command) == 0
     assert json.loads((run / "training.json").read_text()) == facts
     assert (run / "predictions-val.jsonl").read_text() == lines
-    with (run / "metrics.csv").open(newline="") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+    assert [row["epoch"] for row in read_epochs(run / "metrics.csv")] == [0, 1, 2]
