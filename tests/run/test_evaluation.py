@@ -1,6 +1,8 @@
 import json
+import os
 import shutil
 import signal
+import socket
 import threading
 
 import pytest
@@ -115,7 +117,7 @@ def test_a_run_folder_takes_one_process_at_a_time(run, capsys):
     with run_lock(run):
         assert main(["test", str(run)]) == 2
         assert main(["fit", "--config", str(run / "config.yaml"), f"--run_dir={run}"]) == 2
-    assert capsys.readouterr().err.count("another process is at work in") == 2
+    assert capsys.readouterr().err.count(f"process {os.getpid()} on host {socket.gethostname()} is at work in") == 2
     assert main(["test", str(run)]) == 0
 
 
