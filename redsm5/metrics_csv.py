@@ -85,14 +85,23 @@ def read_rows(path: Path) -> list[MetricRow]:
     Raises:
         UserError: The file is missing or not such a file.
     """
+    return rows_between(path, 0, None)
+
+
+def rows_between(path: Path, start: int, end: int | None) -> list[MetricRow]:
+    """The rows from a byte of the file, where a line begins, to another.
+
+    Raises:
+        UserError: The file is missing or not such a file.
+    """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read() if end is None else file.read(max(0, end - start))
         lines = data[: data.rfind(b"\n") + 1].decode("utf-8").splitlines()
-        if lines and tuple(lines[0].split(",")) != COLUMNS:
+        if start == 0 and lines and tuple(lines.pop(0).split(",")) != COLUMNS:
             raise ValueError("another header")
-        return [
-            MetricRow(int(epoch), int(step), name, float(value)) for epoch, step, name, value in csv.reader(lines[1:])
-        ]
+        return [MetricRow(int(epoch), int(step), name, float(value)) for epoch, step, name, value in csv.reader(lines)]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; run redsm5 fit first") from None
     except ValueError:

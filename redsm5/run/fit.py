@@ -16,26 +16,32 @@ from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.callbacks.plateau import Plateau
 from redsm5.callbacks.progress import progress
 from redsm5.callbacks.random_state import RandomState
+from redsm5.callbacks.run_events import RunEvents
 from redsm5.callbacks.throughput import Throughput
 from redsm5.checkpoint_file import read_checkpoint
 from redsm5.cli import build_cli
+from redsm5.logs import event, run_logs
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.evaluation import evaluate_part, interruptible
 from redsm5.run.folder import RunFolder, refuse_inputs
 from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
 from redsm5.run.lock import run_lock
+from redsm5.run.tracking import send_backlog, tracking_of
 
 
 def run(args: list[str]) -> int:
     """Parse, train, evaluate, report; returns the exit code."""
     cli = build_cli(args, command="fit")
+    cli.config_init.trackers.refuse_missing()
     folder = RunFolder.named(cli.config.run_dir)
     refuse_inputs(folder, cli.config)
-    with run_lock(folder.path):
+    with run_lock(folder.path), run_logs(folder.path, "fit"):
         resume_from = folder.prepare(resolved_yaml(cli), overwrite=cli.config.overwrite)
-        crash_logs_go_to(folder.path)
+        crash_logs_go_to(folder.path, cli.post_texts)
         cli.datamodule.split_manifest = str(folder.split)
-        if not folder.training.exists():
+        if folder.training.exists():
+            send_backlog(cli, folder)
+        else:
             if resume_from is None or not has_stopped(resume_from):
                 train(cli, folder, resume_from)
             if cli.is_global_zero:
@@ -64,14 +70,17 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
         Plateau(),
         LearningRates(),
         MetricsFile(folder.metrics),
+        tracking_of(cli, folder),
         best,
         last,
+        RunEvents(option.monitor),
         *progress(option.monitor),
         default_root_dir=str(folder.path),
         plugins=[AtomicCheckpointIO()],
     )
     if resume_from is not None:
         print(f"going on from {resume_from}", flush=True)
+        event("going on", checkpoint=str(resume_from))
     with interruptible():
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume_from, weights_only=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,11 +133,13 @@ class RunFolder:
 
     def _clear(self) -> None:
         own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds]
-        own += [self.report, self.best, self.last]
+        own += [self.report, self.best, self.last, self.path / "trackers.json"]
         for part in ("val", "test"):
             own += [self.predictions(part), self.view(part)]
         for path in own:
             path.unlink(missing_ok=True)
+        for tracker in ("tensorboard", "wandb"):
+            shutil.rmtree(self.path / tracker, ignore_errors=True)
 
 
 def refuse_inputs(folder: RunFolder, config: Any) -> None:

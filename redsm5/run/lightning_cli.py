@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from redsm5.callbacks.early_stopping import EarlyStopping
+from redsm5.callbacks.trackers import Trackers
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
 from redsm5.modules.module import MultiTaskModule
@@ -33,6 +34,7 @@ LARGEST_SEED = 2**32 - 1
 OPTION_GROUPS = {
     "runtime": Runtime,
     "early_stopping": EarlyStopping,
+    "trackers": Trackers,
     "trainer": TrainerOptions,
     **dataclass_groups("model", MultiTaskModule),
     **dataclass_groups("data", ReDSM5DataModule),
@@ -82,6 +84,7 @@ class ReDSM5CLI(LightningCLI):
         parser.add_argument("--overwrite", type=bool, default=False, help="Start again in a folder that holds a run")
         parser.add_argument("--runtime", type=Runtime, default=Runtime())
         parser.add_argument("--early_stopping", type=EarlyStopping, default=EarlyStopping())
+        parser.add_argument("--trackers", type=Trackers, default=Trackers())
         parser.link_arguments("model.encoder.id", "data.encoder_id")
         parser.link_arguments("model.encoder.revision", "data.encoder_revision")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
@@ -103,6 +106,11 @@ class ReDSM5CLI(LightningCLI):
         self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule: ReDSM5DataModule = self.config_init.data
         self.model: MultiTaskModule = self.config_init.model
+
+    def post_texts(self) -> list[str]:
+        """The texts of the corpus, as far as it has been read: they must not stand in a log."""
+        corpus = getattr(self.datamodule, "corpus", None)
+        return [] if corpus is None else [post.text for post in corpus.posts]
 
     @property
     def is_global_zero(self) -> bool:

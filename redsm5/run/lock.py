@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from redsm5.errors import UserError
+from redsm5.logs import is_further_rank
 
 LOCK = ".lock"
 NO_FLOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -64,7 +65,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another process holds it, or the folder cannot be made.
     """
-    if any(int(os.environ.get(rank) or 0) for rank in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")):
+    if is_further_rank():
         yield
         return
     path = folder / LOCK
