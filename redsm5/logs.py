@@ -13,7 +13,7 @@ import platform
 import socket
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,7 +96,8 @@ def run_logs(folder: Path, command: str) -> Iterator[None]:
         _logger.setLevel(level)
         for handler in handlers:
             _logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):
+                handler.close()
 
 
 def is_further_rank() -> bool:

@@ -14,17 +14,18 @@ _PATTERNS = (
     (re.compile(r"\b(Bearer|Authorization:\s*\w+)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
     (
         re.compile(
-            r"([\w-]*(?:api[_-]?key|password|passwd|secret|credential|access[_-]?token|auth[_-]?token|hf[_-]token)\w*"
-            r"|\btoken|[?&](?:key|sig|signature|auth))(['\"]?\s*[=:]\s*['\"]?)(?!\*)[^\s&'\",;)}\]]{4,}",
+            r"((?:api[_-]?key|password|passwd|secret|credential|access[_-]?token|auth[_-]?token|hf[_-]token)\w{0,20}"
+            r"|\btoken|[?&](?:key|sig|signature|auth))(['\"]?\s{0,4}[=:]\s{0,4}['\"]?)(?!\*)[^\s&'\",;)}\]]{4,}",
             re.IGNORECASE,
         ),
         rf"\1\2{MASK}",
     ),
     (re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{8,}"), f"hf_{MASK}"),
     (re.compile(r"\b(?:sk-|gh[pousr]_|github_pat_|AKIA|xox[a-z]-|glpat-)[\w-]{12,}"), MASK),
-    (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), f"{MASK}@{MASK}"),
+    (re.compile(r"[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), f"{MASK}@{MASK}"),
 )
-_QUOTED = re.compile(r"(?<!\w)(['\"])((?:\\.|(?!\1)[^\\])*)\1(?!\w)", re.DOTALL)
+# An apostrophe within a word opens and closes nothing; what is not closed was cut, and is withheld to its end.
+_QUOTED = re.compile(r"(?<!\w)(['\"])((?:\\.|(?!\1(?!\w))[^\\])*+)(?:\1|\\?\Z)", re.DOTALL)
 WORDS_OF_PROSE = 3
 """What is quoted and has as many words may be text of a post."""
 WORDS_OF_A_POST = 4

@@ -104,7 +104,7 @@ def rows_between(path: Path, start: int, end: int | None) -> list[MetricRow]:
         return [MetricRow(int(epoch), int(step), name, float(value)) for epoch, step, name, value in csv.reader(lines)]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; run redsm5 fit first") from None
-    except ValueError:
+    except (ValueError, csv.Error):
         raise UserError(f"{path} is not a metrics file of a run; run redsm5 fit again") from None
 
 

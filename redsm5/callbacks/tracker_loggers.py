@@ -124,6 +124,7 @@ class WandB(Opener):
     def open(self, known: str | None, purge_step: int | None) -> tuple[Logger, str]:
         """Open the run, or begin one."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
         from lightning.pytorch.loggers import WandbLogger
 
@@ -142,6 +143,9 @@ class WandB(Opener):
 
     def close(self, logger: Logger, status: str) -> None:
         """End the run: Lightning would leave it to the end of the process, and take it for the next run."""
+        from lightning.pytorch.loggers import WandbLogger
+
+        assert isinstance(logger, WandbLogger)
         logger.experiment.finish(exit_code=0 if status == "success" else 1)
 
 

@@ -50,6 +50,8 @@ def test_fit_leaves_everything_that_the_readme_lists(finished):
         "config.yaml",
         "split.json",
         "metrics.csv",
+        "run.jsonl",
+        "run.log",
         "training.json",
         "criteria.json",
         "thresholds.json",
