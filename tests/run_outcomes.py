@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-
 import torch
 
 from redsm5.checkpoints.store import read_checkpoint
+from redsm5.metrics_csv import read_rows
 from redsm5.run.folder import RunFolder
 
 
@@ -14,15 +13,14 @@ def outcome(run):
     """State, rows of the metrics, predictions and best weights of a finished run; no times."""
     folder = RunFolder(run)
     checkpoint = read_checkpoint(folder.resume_from())
+    # Times differ, and with them the hash of the metrics file.
+    apart = ("saves", "longest_prune", "peak_bytes", "sha256", "seconds", "fit_seconds")
     callbacks = {
-        key: {
-            k: v for k, v in state.items() if "seconds" not in k and k not in ("saves", "longest_prune", "peak_bytes")
-        }
+        key: {name: value for name, value in state.items() if name not in apart}
         for key, state in checkpoint["callbacks"].items()
     }
     kept = {name: checkpoint[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "train_losses")}
-    with folder.metrics.open(newline="") as file:
-        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    rows = [row for row in read_rows(folder.metrics) if row.name != "seconds"]
     best = folder.best_checkpoint().manifest
     return (
         kept | {"callbacks": callbacks},

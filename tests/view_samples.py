@@ -20,6 +20,7 @@ from redsm5.datamodules.split import Split
 from redsm5.metrics.evaluate import evaluate
 from redsm5.metrics.records import GoldPost, PredictedPost, ScoredSpan
 from redsm5.metrics.thresholds import fit_thresholds
+from redsm5.metrics_csv import MetricRow, append_rows
 from redsm5.report.models import CorpusInfo
 from redsm5.report.writing import write_report
 from redsm5.run.folder import RunFolder
@@ -69,9 +70,10 @@ def write_sample_run(folder: Path, corpus_folder: Path) -> RunFolder:
     split = Split(tuple(ids[:20]), tuple(ids[20:40]), tuple(ids[40:]))
     save_manifest(run.split, split, corpus, {})
     run.config.write_text(yaml.safe_dump({"data": {"path": str(corpus_folder), "conflicts": "positive"}}))
-    run.metrics.write_text(
-        "epoch,step,train_loss,val_loss,val_f1_macro\n0,4,2.5,2.25,0.2\n1,8,1.5,2,0.6\n2,12,1,2.5,\n"
-    )
+    names = ("train_loss", "val_loss", "val_f1_macro")
+    for epoch, values in enumerate(((2.5, 2.25, 0.2), (1.5, 2.0, 0.6), (1.0, 2.5))):
+        rows = zip(names, values, strict=False)
+        append_rows(run.metrics, [MetricRow(epoch, 4 * epoch + 4, name, value) for name, value in rows])
     _write_evaluations(run, corpus, split)
     return run
 

@@ -21,6 +21,7 @@ from redsm5.checkpoints.retention import surplus
 from redsm5.checkpoints.space import full_disk, room_at, size_words
 from redsm5.checkpoints.store import discard
 from redsm5.errors import UserError
+from redsm5.logs import event
 
 if TYPE_CHECKING:
     from redsm5.modules.module import MultiTaskModule
@@ -156,6 +157,7 @@ class Checkpoints(Checkpoint):
                 "disk and run the same command again"
             ) from error
         self._last_save = time.monotonic()
+        event("checkpoint saved", kind=kind, path=str(path), seconds=round(self._last_save - started, 3))
         self.seconds += self._last_save - started
         if trainer.is_global_zero:
             self.peak_bytes = max(self.peak_bytes, self.folder.bytes())
@@ -177,6 +179,7 @@ class Checkpoints(Checkpoint):
         )
         for entry in gone:
             discard(entry.path)
+            event("checkpoint removed", path=str(entry.path))
 
     def _make_room(self, kind: Kind) -> None:
         """Where the disk is nearly full, only the newest and the best stay; where even then there is no room, stop."""

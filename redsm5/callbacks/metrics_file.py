@@ -1,22 +1,22 @@
-"""metrics.csv: one row per epoch, appended as the epoch ends."""
+"""Writes ``metrics.csv`` as epochs end."""
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
+import sys
 import time
 from pathlib import Path
 
 import lightning.pytorch as pl
 
-from redsm5.atomic import write_text_atomically
+from redsm5.metrics_csv import MetricRow, append_rows, keep_rows
 
 
 class MetricsFile(pl.Callback):
-    """Appends a row of all logged metrics after every epoch.
+    """Appends all logged metrics after every epoch, a row each; what is written is never rewritten while it trains.
 
-    A run that goes on from a checkpoint keeps the rows of the epochs before it and drops later ones, so that the file
-    equals that of an uninterrupted run.
+    A run that goes on from a checkpoint keeps the rows that came before it and drops those of what is done again, so
+    that the file equals that of an uninterrupted run.
 
     Args:
         path: The CSV file.
@@ -25,41 +25,41 @@ class MetricsFile(pl.Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._epoch_started = 0.0
+        self._at_checkpoint: str | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop rows that the run is about to write again."""
         self._epoch_started = time.monotonic()  # one that goes on in mid-epoch does not begin that epoch again
-        if not trainer.is_global_zero or not self.path.exists():
-            return
-        with self.path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        self._write([row for row in rows if int(row["epoch"]) < trainer.current_epoch])
+        if trainer.is_global_zero:
+            # A checkpoint within an epoch may be of its last step: then the epoch ends, and is logged, once more.
+            epoch, step = trainer.current_epoch, trainer.global_step
+            keep_rows(self.path, lambda row: row.epoch < epoch and row.step <= step)
+
+            if self._at_checkpoint is not None and self._at_checkpoint != digest(self.path):
+                print(f"{self.path} is not as the run has written it; going on with what it holds", file=sys.stderr)
+
+    def state_dict(self) -> dict[str, str]:
+        """What the file was when the checkpoint was written."""
+        return {"sha256": digest(self.path)}
+
+    def load_state_dict(self, state_dict: dict[str, str]) -> None:
+        """Keep it until training starts."""
+        self._at_checkpoint = state_dict["sha256"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the epoch."""
         self._epoch_started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Append the epoch's row."""
+        """Append the rows of the epoch."""
         if not trainer.is_global_zero:
             return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        row = {
-            "epoch": str(trainer.current_epoch),
-            "step": str(trainer.global_step),
-            "seconds": f"{time.monotonic() - self._epoch_started:.1f}",
-            **{name: f"{metrics[name]:.6g}" for name in sorted(metrics)},
-        }
-        rows: list[dict[str, str]] = []
-        if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        self._write([*rows, row])
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values["seconds"] = round(time.monotonic() - self._epoch_started, 1)
+        epoch, step = trainer.current_epoch, trainer.global_step
+        append_rows(self.path, [MetricRow(epoch, step, name, values[name]) for name in sorted(values)])
 
-    def _write(self, rows: list[dict[str, str]]) -> None:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text_atomically(self.path, text.getvalue())
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of nothing where there is none."""
+    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         f"\nDone in {time.monotonic() - started:.0f} s. The results are in {fitted.absolute()}:\n"
         "  report.json           every figure\n"
         "  view-test.html        the test posts with their evidence, figures and curves: open it in a browser\n"
-        "  metrics.csv           one row per epoch\n"
+        "  metrics.csv           one row per epoch and metric\n"
         "  config.yaml           the resolved config\n"
         f"and predictions for all posts in {predictions.absolute()}"
     )

@@ -20,7 +20,7 @@ from redsm5.errors import UserError
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.recipe import Recipe, read_recipe
 from redsm5.run.folder import RunFolder
-from redsm5.run.seals import check_seals
+from redsm5.run.seals import check_seals, note_edits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,6 +105,8 @@ def _read_run(folder: RunFolder) -> ModelFiles:
     check_seals(folder)
     recipe = read_recipe(_yaml(folder.config), str(folder.config))
     criteria = load_criteria(str(folder.criteria))
+    thresholds = _thresholds(folder.thresholds, criteria)
+    note_edits(folder)
     encoder = recipe.network.encoder
     base = best.manifest.base if best.manifest.base.sha256 is not None else None
     parts = (repr(best.manifest.files), folder.thresholds.read_text(), folder.criteria.read_text(), repr(recipe))
@@ -112,7 +114,7 @@ def _read_run(folder: RunFolder) -> ModelFiles:
         # Where the checkpoint holds every weight, of the encoder only the architecture is read again.
         recipe=recipe.with_random_encoder() if base is None else recipe,
         criteria=criteria,
-        thresholds=_thresholds(folder.thresholds, criteria),
+        thresholds=thresholds,
         tokenizer=load_tokenizer(encoder.id, encoder.revision),
         state=_checkpoint_state(best.path),
         base=base,

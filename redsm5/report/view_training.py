@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from redsm5.errors import UserError
 from redsm5.report.chart import TOP, Chart, ticks
 from redsm5.report.markup import Markup, joined, table, tag
 from redsm5.report.models import Report
@@ -25,24 +22,6 @@ SHOWN = (
 
 EpochRow = Mapping[str, float]
 """Values of an epoch by column; what is not a finite number is left out."""
-
-
-def read_metrics(path: Path) -> list[EpochRow]:
-    """The rows of ``metrics.csv``.
-
-    Raises:
-        UserError: It is missing or not such a file.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; run redsm5 fit first") from None
-    except (ValueError, TypeError, AttributeError):
-        raise UserError(f"{path} is not a metrics file of a run; run redsm5 fit again") from None
-    if not all("epoch" in row for row in rows):
-        raise UserError(f"{path} has no column epoch; run redsm5 fit again")
-    return [{name: value for name, value in row.items() if math.isfinite(value)} for row in rows]
 
 
 def training_panel(rows: Sequence[EpochRow], report: Report) -> Markup:

@@ -18,6 +18,7 @@ from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.checkpoint_io import FolderCheckpointIO
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
+from redsm5.logs import event, run_logs
 from redsm5.metrics.evaluate import evaluate
 from redsm5.metrics.thresholds import fit_thresholds
 from redsm5.report.tables import evaluation_tables
@@ -28,7 +29,8 @@ from redsm5.run.lightning_cli import resolved_yaml
 from redsm5.run.lock import run_lock
 from redsm5.run.predictions import prediction_lines
 from redsm5.run.reporting import update_report
-from redsm5.run.seals import check_seals, seal
+from redsm5.run.seals import check_seals, note_edits, seal
+from redsm5.run.tracking import send_backlog
 from redsm5.run.view import write_run_view
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ Part = Literal["val", "test"]
 FREE_KEYS = (
     "run_dir", "fresh", "checkpoint", "runtime.threads", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
     "trainer.strategy", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file",
-    "data.cache_dir", "data.workers", "data.batching",
+    "data.cache_dir", "data.workers", "data.batching", "trackers",
 )  # fmt: skip
 """What may differ from the config of a run that is evaluated: where it runs and where its files lie now. Another corpus
 is refused by its hash."""
@@ -49,9 +51,10 @@ is refused by its hash."""
 def run_on_part(args: list[str], part: Part) -> int:
     """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides."""
     cli, folder = open_run(args, command="validate" if part == "val" else "test")
-    with run_lock(folder.path):
+    with run_lock(folder.path), run_logs(folder.path, "validate" if part == "val" else "test"):
         again = part == "test" and folder.predictions("test").exists()
         evaluate_part(cli, folder, part, console=Console())
+        send_backlog(cli, folder)
         if again:
             print("the test part had been evaluated before; its figures were replaced", file=sys.stderr)
     return 0
@@ -82,7 +85,7 @@ def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
             f"{changed[0]} differs from the run in {folder.path}, and redsm5 {command} evaluates it as it was trained; "
             f"what can be set is {', '.join(FREE_KEYS)}"
         )
-    crash_logs_go_to(folder.path)
+    crash_logs_go_to(folder.path, cli.post_texts)
     cli.datamodule.split_manifest = str(folder.split)
     return cli, folder
 
@@ -150,11 +153,15 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
         seal(folder, folder.config, folder.split, folder.criteria, folder.training, folder.metrics, folder.thresholds)
     else:
         thresholds = read_thresholds(folder, data.codes)
+        note_edits(folder)
     evaluation = evaluate(gold, predicted, data.codes, thresholds, seed=cli.config.seed_everything)
     write_text_atomically(folder.predictions(part), prediction_lines(predicted, data.codes, thresholds), mode=0o600)
     seal(folder, folder.predictions(part))
     update_report(cli, folder, part, evaluation, thresholds)
     page = write_run_view(folder, part, corpus=data.corpus)
+    scalars = evaluation.scalars()
+    named = {name: scalars[name] for name in ("f1_macro", "tuned_f1_macro", "hit_at_1") if name in scalars}
+    event("evaluated", part=part, posts=evaluation.posts, **named)
     for table in evaluation_tables(evaluation, {c.code: c.title for c in data.corpus.criteria}):
         console.print(table)
     console.print(f"report: {folder.report}\nview page: {page}", soft_wrap=True)

@@ -16,30 +16,37 @@ from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.callbacks.plateau import Plateau
 from redsm5.callbacks.progress import progress
 from redsm5.callbacks.random_state import RandomState
+from redsm5.callbacks.run_events import RunEvents
 from redsm5.callbacks.stop_signals import RunStopped, StopSignals
 from redsm5.callbacks.throughput import Throughput
 from redsm5.cli import build_cli
+from redsm5.logs import event, run_logs
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.evaluation import evaluate_part, interruptible, plugins
 from redsm5.run.folder import RunFolder, refuse_inputs
 from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
 from redsm5.run.lock import run_lock
+from redsm5.run.tracking import send_backlog, tracking_of
 
 
 def run(args: list[str]) -> int:
     """Parse, train, evaluate, report; returns the exit code."""
     cli = build_cli(args, command="fit")
+    cli.config_init.trackers.refuse_missing()
     folder = RunFolder.named(cli.config.run_dir)
     refuse_inputs(folder, cli.config)
-    with run_lock(folder.path):
+    with run_lock(folder.path), run_logs(folder.path, "fit"):
         folder.prepare(resolved_yaml(cli), fresh=cli.config.fresh)
-        crash_logs_go_to(folder.path)
+        crash_logs_go_to(folder.path, cli.post_texts)
         cli.datamodule.split_manifest = str(folder.split)
-        if not folder.training.exists():
+        if folder.training.exists():
+            send_backlog(cli, folder)
+        else:
             try:
                 facts = train(cli, folder, folder.resume_from())
             except RunStopped as stopped:
                 print(stopped, file=sys.stderr, flush=True)
+                event("stopped", reason=str(stopped), signal=stopped.number)
                 return 128 + stopped.number
             if cli.is_global_zero:
                 write_text_atomically(folder.training, json.dumps(facts, indent=2) + "\n")
@@ -70,12 +77,15 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
         MetricsFile(folder.metrics),
         signals,
         checkpoints,
+        tracking_of(cli, folder),
+        RunEvents(option.monitor),
         *progress(option.monitor),
         default_root_dir=str(folder.path),
         plugins=plugins(),
     )
     if resume_from is not None:
         print(f"going on from {resume_from}", flush=True)
+        event("going on", checkpoint=str(resume_from))
     with interruptible():
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume_from, weights_only=True)
     best = folder.kept.best()

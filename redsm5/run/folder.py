@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ class RunFolder:
         if self.is_finished:
             raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --fresh to start over")
         if self.config.exists():
-            differing = differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)
+            differing = self._differing(config_yaml)
             if differing and self.kept.entries("resume"):
                 raise UserError(
                     f"{self.path} holds an unfinished run whose config differs in {', '.join(differing[:6])}; "
@@ -166,14 +167,24 @@ class RunFolder:
             )
         return None if last is None else last.path
 
+    def _differing(self, config_yaml: str) -> list[str]:
+        try:
+            return differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)
+        except (yaml.YAMLError, ValueError) as error:
+            raise UserError(
+                f"{self.config} is damaged, so that what the run was begun with is not known; add --fresh to start over"
+            ) from error
+
     def _clear(self) -> None:
         own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds, self.report]
-        own.append(self.seals)
+        own += [self.seals, self.path / "trackers.json"]
         for part in ("val", "test"):
             own += [self.predictions(part), self.view(part)]
         for path in own:
             path.unlink(missing_ok=True)
         self.kept.clear()
+        for tracker in ("tensorboard", "wandb"):
+            shutil.rmtree(self.path / tracker, ignore_errors=True)
 
 
 def refuse_inputs(folder: RunFolder, config: Any) -> None:

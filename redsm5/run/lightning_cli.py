@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from redsm5.callbacks.early_stopping import EarlyStopping
+from redsm5.callbacks.trackers import Trackers
 from redsm5.checkpoints.options import Checkpointing
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
@@ -35,6 +36,7 @@ OPTION_GROUPS = {
     "runtime": Runtime,
     "early_stopping": EarlyStopping,
     "checkpoint": Checkpointing,
+    "trackers": Trackers,
     "trainer": TrainerOptions,
     **dataclass_groups("model", MultiTaskModule),
     **dataclass_groups("data", ReDSM5DataModule),
@@ -87,6 +89,7 @@ class ReDSM5CLI(LightningCLI):
         parser.add_argument("--runtime", type=Runtime, default=Runtime())
         parser.add_argument("--early_stopping", type=EarlyStopping, default=EarlyStopping())
         parser.add_argument("--checkpoint", type=Checkpointing, default=Checkpointing())
+        parser.add_argument("--trackers", type=Trackers, default=Trackers())
         parser.link_arguments("model.encoder.id", "data.encoder_id")
         parser.link_arguments("model.encoder.revision", "data.encoder_revision")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
@@ -108,6 +111,11 @@ class ReDSM5CLI(LightningCLI):
         self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule: ReDSM5DataModule = self.config_init.data
         self.model: MultiTaskModule = self.config_init.model
+
+    def post_texts(self) -> list[str]:
+        """The texts of the corpus, as far as it has been read: they must not stand in a log."""
+        corpus = getattr(self.datamodule, "corpus", None)
+        return [] if corpus is None else [post.text for post in corpus.posts]
 
     @property
     def is_global_zero(self) -> bool:

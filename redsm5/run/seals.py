@@ -12,7 +12,7 @@ from redsm5.errors import UserError
 from redsm5.run.folder import RunFolder
 
 EDITABLE = "thresholds.json"
-"""May be edited: it is read as it is, and said to be another."""
+"""May be edited: see ``note_edits``."""
 
 
 def seal(folder: RunFolder, *paths: Path) -> None:
@@ -30,17 +30,20 @@ def check_seals(folder: RunFolder) -> None:
     """See that the files of a finished run are what they were; a run without seals passes.
 
     Raises:
-        UserError: One is missing or another; names it.
+        UserError: One is another; names it.
     """
     for name, expected in _read(folder).items():
         path = folder.path / name
-        if path.exists() and _hash(path) == expected:
-            continue
-        if name == EDITABLE and path.exists():
-            print(f"{path} is not as the fit has written it; its thresholds are used as they are", file=sys.stderr)
-            continue
-        what = "is not as the run has written it" if path.exists() else "is missing"
-        raise UserError(f"{path} {what}; copy the run again, or fit it again with --fresh")
+        if name == EDITABLE or not path.exists() or _hash(path) == expected:
+            continue  # who needs a missing one says so
+        raise UserError(f"{path} is not as the run has written it; copy the run again, or fit it again with --fresh")
+
+
+def note_edits(folder: RunFolder) -> None:
+    """Say so where the thresholds, which are used as they are, are not those of the fit."""
+    expected = _read(folder).get(EDITABLE)
+    if expected is not None and _hash(folder.thresholds) != expected:
+        print(f"{folder.thresholds} is not as the fit has written it; it is used as it is", file=sys.stderr)
 
 
 def _read(folder: RunFolder) -> dict[str, str]:

@@ -16,6 +16,7 @@ from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.post_stream import PostStream
 from redsm5.datamodules.reading import read_corpus
 from redsm5.errors import UserError
+from redsm5.metrics_csv import read_epochs
 from redsm5.report.models import Part, Report
 from redsm5.report.view_confusion import confusion_panel
 from redsm5.report.view_criteria import criteria_panel
@@ -23,7 +24,7 @@ from redsm5.report.view_curves import curves_panel
 from redsm5.report.view_keys import criterion_keys
 from redsm5.report.view_page import write_view_page
 from redsm5.report.view_posts import page_data
-from redsm5.report.view_training import read_metrics, training_panel
+from redsm5.report.view_training import training_panel
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
 from redsm5.run.prediction_file import PredictionFile, read_predictions
@@ -53,7 +54,7 @@ def write_run_view(folder: RunFolder, part: Part, *, corpus: Corpus | None = Non
     report = read_report(folder.report)
     if part not in report.evaluations:
         raise UserError(f"{folder.report} has no {part} part; run {MADE_BY[part]} {folder.path} first")
-    metrics = read_metrics(folder.metrics)
+    metrics = read_epochs(folder.metrics)
     corpus = corpus_of_run(folder) if corpus is None else corpus
     _check_belongs(folder, part, predictions, report, corpus)
     evaluation = report.evaluations[part]

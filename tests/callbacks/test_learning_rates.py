@@ -1,5 +1,3 @@
-import csv
-
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -7,6 +5,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from redsm5.callbacks.learning_rates import LearningRates, named_rates
 from redsm5.callbacks.metrics_file import MetricsFile
+from redsm5.metrics_csv import read_epochs
 
 
 @pytest.mark.parametrize(
@@ -58,8 +57,7 @@ def test_rates_of_the_last_step_of_an_epoch_are_in_the_metrics_file(tmp_path):
         callbacks=[LearningRates(), MetricsFile(tmp_path / "metrics.csv")],
     )
     trainer.fit(Line(), DataLoader(TensorDataset(torch.ones(4, 1)), batch_size=2))
-    with (tmp_path / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_epochs(tmp_path / "metrics.csv")
     # Two steps an epoch, at factors 1 and .75, then .5 and .25.
-    assert [float(row["lr_encoder"]) for row in rows] == pytest.approx([0.075, 0.025])
-    assert [float(row["lr_head"]) for row in rows] == pytest.approx([0.15, 0.05])
+    assert [row["lr_encoder"] for row in rows] == pytest.approx([0.075, 0.025])
+    assert [row["lr_head"] for row in rows] == pytest.approx([0.15, 0.05])

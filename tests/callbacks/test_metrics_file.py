@@ -1,10 +1,12 @@
-import csv
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
+import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from redsm5.callbacks.metrics_file import MetricsFile
+from redsm5.metrics_csv import MetricRow, append_rows, read_epochs, read_rows
 
 
 class Line(pl.LightningModule):
@@ -41,26 +43,56 @@ def fit(folder, epochs, ckpt_path=None):
 
 
 def rows(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    return [(r.epoch, r.step, r.name, r.value) for r in read_rows(folder / "metrics.csv") if r.name != "seconds"]
 
 
-def test_metrics_file_has_one_row_per_epoch_with_every_logged_metric(tmp_path):
+def test_metrics_file_has_a_row_per_step_and_name_with_all_digits(tmp_path):
     trainer = fit(tmp_path, 3)
-    written = rows(tmp_path)
-    assert [row["epoch"] for row in written] == ["0", "1", "2"]
-    assert [row["step"] for row in written] == ["2", "4", "6"]
-    assert set(written[0]) == {"epoch", "step", "train_loss", "val_loss"}
-    assert float(written[-1]["val_loss"]) == float(f"{float(trainer.callback_metrics['val_loss']):.6g}")
+    assert (tmp_path / "metrics.csv").read_text().startswith("epoch,step,name,value\n")
+    expected = [(epoch, 2 * epoch + 2, name) for epoch in range(3) for name in ("seconds", "train_loss", "val_loss")]
+    assert [(r.epoch, r.step, r.name) for r in read_rows(tmp_path / "metrics.csv")] == expected
+    last = read_epochs(tmp_path / "metrics.csv")[-1]
+    assert last["val_loss"] == float(trainer.callback_metrics["val_loss"])
 
 
-def test_metrics_file_of_a_resumed_run_equals_that_of_an_uninterrupted_one(tmp_path):
+@pytest.mark.parametrize(
+    "left",
+    [
+        "",
+        "2,6,train_loss,9.0\n2,6,val_loss,9.0\n",  # of an epoch whose checkpoint was never written
+        "2,6,train_loss,9.0\n2,6,val_l",  # and cut
+    ],
+)
+def test_metrics_file_of_a_resumed_run_equals_that_of_an_uninterrupted_one(tmp_path, left):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     whole.mkdir()
     resumed.mkdir()
     fit(whole, 4)
     fit(resumed, 2)
+    before = (resumed / "metrics.csv").read_bytes()
     with (resumed / "metrics.csv").open("a") as file:
-        file.write("2,6,0.1,9,9\n")  # a row of an epoch whose checkpoint was never written
+        file.write(left)
     fit(resumed, 4, ckpt_path=resumed / "last.ckpt")
     assert rows(resumed) == rows(whole)
+    assert (resumed / "metrics.csv").read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "step", "kept"),
+    [
+        (2, 8, [(0, 4), (1, 8)]),  # between epochs
+        (2, 10, [(0, 4), (1, 8)]),  # within the epoch that had not ended
+        (1, 6, [(0, 4)]),  # an older checkpoint
+        (1, 8, [(0, 4)]),  # after the last step of an epoch, before its end: it is ended again
+        (0, 0, []),
+    ],
+)
+def test_metrics_file_keeps_what_came_before_the_checkpoint(tmp_path, epoch, step, kept):
+    path = tmp_path / "metrics.csv"
+    append_rows(path, [MetricRow(e, s, name, 0.5) for e, s in ((0, 4), (1, 8)) for name in ("a", "b")])
+    before, written = path.read_bytes(), path.stat().st_ino
+    trainer = SimpleNamespace(is_global_zero=True, current_epoch=epoch, global_step=step)
+    MetricsFile(path).on_train_start(trainer, None)
+    assert [(r.epoch, r.step, r.name) for r in read_rows(path)] == [(*at, name) for at in kept for name in ("a", "b")]
+    if len(kept) == 2:
+        assert (path.read_bytes(), path.stat().st_ino) == (before, written)  # not written again

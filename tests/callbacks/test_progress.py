@@ -1,4 +1,3 @@
-import csv
 import re
 import sys
 
@@ -6,6 +5,7 @@ import pytest
 
 from redsm5.callbacks import progress
 from redsm5.cli import main
+from redsm5.metrics_csv import read_epochs
 
 
 def fit(corpus, encoder, folder, *more):
@@ -35,11 +35,10 @@ def test_plain_progress_prints_the_loss_of_the_step(
         f"--trainer.accumulate_grad_batches={accumulated}",
     )  # fmt: skip
     [(said, of)] = re.findall(r"^epoch 0: batch 1 of (\d+), loss ([\d.]+)$", capsys.readouterr().out, re.MULTILINE)
-    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
-        [row] = csv.DictReader(file)
+    [row] = read_epochs(tmp_path / "run" / "metrics.csv")
     # One batch is the epoch, whatever it counts for the step.
     assert said == "1"
-    assert float(of) == pytest.approx(float(row["train_loss"]), abs=5e-4)
+    assert float(of) == pytest.approx(row["train_loss"], abs=5e-4)
 
 
 def test_bar_on_a_terminal_shows_the_loss(tiny_corpus_dir, tiny_encoder, tmp_path, capsys, monkeypatch):

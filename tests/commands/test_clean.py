@@ -50,7 +50,7 @@ def test_clean_yes_leaves_what_is_needed(runs, capsys):
     assert "removed" in capsys.readouterr().out
     left = {path.name for path in runs.rglob("*") if path.parent.name in ("checkpoints", "open", "done")}
     assert left == {
-        "best-000-0000010", "last-000-0000010", ".lock", "checkpoints", "config.yaml", "notes.tmp", "report.json",
+        "best-000-0000010", "last-000-0000010", "checkpoints", "config.yaml", "notes.tmp", "report.json",
         "view-val.html",
     }  # fmt: skip
     assert not list((runs / "study" / "done" / "checkpoints").glob("last-*"))

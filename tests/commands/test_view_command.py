@@ -97,7 +97,7 @@ def test_view_finds_a_corpus_that_has_moved_and_refuses_another(run, corpus, tmp
         (lambda run: run.report.unlink(), "cannot read the report"),
         (lambda run: run.metrics.unlink(), "cannot read"),
         (lambda run: run.metrics.write_text("epoch\nx\n"), "is not a metrics file"),
-        (lambda run: run.metrics.write_text("loss\n1\n"), "has no column epoch"),
+        (lambda run: run.metrics.write_text("epoch,step,name,value\n0,4,loss,x\n"), "is not a metrics file"),
         (lambda run: run.split.unlink(), "split.json: No such file"),
         (lambda run: run.split.write_text("[]"), "is not a split manifest"),
         (lambda run: [run.predictions(part).unlink() for part in ("val", "test")], "run redsm5 validate"),

@@ -1,5 +1,6 @@
 """The panels of the view page: what stands in them, read back from their markup."""
 
+import math
 import re
 import xml.etree.ElementTree as ET
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 from report_samples import CODES, TITLES, small_evaluation, small_report
 
+from redsm5.metrics_csv import MetricRow, append_rows, read_epochs
 from redsm5.report.chart import Chart
 from redsm5.report.view_confusion import confusion_panel
 from redsm5.report.view_criteria import criteria_panel
 from redsm5.report.view_curves import curves_panel
 from redsm5.report.view_keys import criterion_keys
-from redsm5.report.view_training import epoch_ticks, read_metrics, training_panel
+from redsm5.report.view_training import epoch_ticks, training_panel
 
 KEYS = criterion_keys(CODES, [TITLES[code] for code in CODES])
 LABELS = np.array([[1, 0], [1, 0], [0, 0]], dtype=bool)
@@ -104,10 +106,11 @@ def test_confusion_panel_counts_and_leads_to_the_posts():
 
 def test_training_panel_has_losses_monitor_and_the_kept_epoch(tmp_path):
     path = tmp_path / "metrics.csv"
-    path.write_text(
-        "epoch,step,train_loss,val_loss,val_f1_macro,val_mrr\n0,4,2,3,.2,.5\n1,8,1,2,.5,\n2,12,.5,nan,.4,.7\n"
-    )
-    rows = read_metrics(path)
+    names = ("train_loss", "val_loss", "val_f1_macro", "val_mrr")
+    values = {(0, 4): (2, 3, 0.2, 0.5), (1, 8): (1, 2, 0.5), (2, 12): (0.5, math.nan, 0.4, 0.7)}
+    for (epoch, step), row in values.items():
+        append_rows(path, [MetricRow(epoch, step, name, value) for name, value in zip(names, row, strict=False)])
+    rows = read_epochs(path)
     assert rows[2] == {"epoch": 2, "step": 12, "train_loss": 0.5, "val_f1_macro": 0.4, "val_mrr": 0.7}
     panel = parsed(training_panel(rows, small_report()))
     figures = {words(f.find("figcaption")): f for f in panel.iter("figure")}

@@ -1,7 +1,8 @@
-import csv
 import json
+import os
 import shutil
 import signal
+import socket
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ from tiny import write_tiny_corpus
 from tiny_runs import fit_options
 
 from redsm5.cli import main
+from redsm5.metrics_csv import read_epochs
 from redsm5.modules.module import MultiTaskModule
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
@@ -22,7 +24,7 @@ def run(trained_run, tmp_path):
 
 
 def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.stem not in (".lock", "run")}
 
 
 def test_test_works_in_the_folder_that_is_named_and_touches_no_other(run, trained_run):
@@ -124,7 +126,7 @@ def test_a_run_folder_takes_one_process_at_a_time(run, capsys):
     with run_lock(run):
         assert main(["test", str(run)]) == 2
         assert main(["fit", "--config", str(run / "config.yaml"), f"--run_dir={run}"]) == 2
-    assert capsys.readouterr().err.count("another process is at work in") == 2
+    assert capsys.readouterr().err.count(f"process {os.getpid()} on host {socket.gethostname()} is at work in") == 2
     assert main(["test", str(run)]) == 0
 
 
@@ -155,5 +157,4 @@ def test_fit_killed_after_early_stopping_does_not_train_on(tiny_corpus_dir, tiny
     del again["seconds"], facts["seconds"]  # up to the last checkpoint
     assert again == facts
     assert (run / "predictions-val.jsonl").read_text() == lines
-    with (run / "metrics.csv").open(newline="") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+    assert [row["epoch"] for row in read_epochs(run / "metrics.csv")] == [0, 1, 2]

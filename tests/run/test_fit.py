@@ -8,6 +8,7 @@ from tiny import write_tiny_corpus
 from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.cli import main
 from redsm5.datamodules.datamodule import ReDSM5DataModule
+from redsm5.metrics_csv import read_epochs
 from redsm5.report.writing import read_report
 from redsm5.run.lock import LOCK
 
@@ -32,8 +33,7 @@ def options(corpus, encoder, run_dir, *more):
 
 
 def metric_rows(run_dir):
-    with (run_dir / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_epochs(run_dir / "metrics.csv")]
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,12 @@ def test_fit_leaves_everything_that_the_readme_lists(finished):
         "config.yaml",
         "split.json",
         "metrics.csv",
+        "run.jsonl",
+        "run.log",
         "training.json",
         "criteria.json",
         "thresholds.json",
+        "seals.json",
         "report.json",
         "predictions-val.jsonl",
         "view-val.html",
@@ -71,15 +74,12 @@ def test_fit_leaves_everything_that_the_readme_lists(finished):
 def test_fit_best_epoch_is_the_one_that_is_evaluated(finished):
     rows = metric_rows(finished)
     report = read_report(finished / "report.json")
-    values = [float(row["val_f1_macro"]) for row in rows]
-    losses = [float(row["val_loss"]) for row in rows]
-    best = min(range(len(rows)), key=lambda epoch: (-values[epoch], losses[epoch]))
+    best = min(range(len(rows)), key=lambda epoch: (-rows[epoch]["val_f1_macro"], rows[epoch]["val_loss"]))
+    values = [row["val_f1_macro"] for row in rows]
     assert report.training is not None
     assert report.training.best_epoch == best
     assert report.evaluations["val"].at_half.f1_macro == pytest.approx(values[best], abs=1e-5)
-    assert report.evaluations["val"].evidence_given_gold.hit_at_1 == pytest.approx(
-        float(rows[best]["val_hit_at_1"]), abs=1e-5
-    )
+    assert report.evaluations["val"].evidence_given_gold.hit_at_1 == pytest.approx(rows[best]["val_hit_at_1"], abs=1e-5)
 
 
 def test_validate_and_test_give_the_same_numbers_again(finished):
@@ -190,7 +190,7 @@ def test_fit_learns_where_one_keyword_is_the_evidence(tiny_encoder, tmp_path):
     assert main(command) == 0
     rows = metric_rows(tmp_path / "run")
     first, last = rows[0], rows[-1]
-    assert float(last["val_hit_at_1"]) >= 0.8  # at random: one sentence in six
-    assert float(last["val_loss_inside"]) < 0.75 * float(first["val_loss_inside"])
-    assert float(last["train_loss_criteria"]) < float(first["train_loss_criteria"])
-    assert float(last["val_auprc_macro"]) > float(first["val_auprc_macro"])
+    assert last["val_hit_at_1"] >= 0.8  # at random: one sentence in six
+    assert last["val_loss_inside"] < 0.75 * first["val_loss_inside"]
+    assert last["train_loss_criteria"] < first["train_loss_criteria"]
+    assert last["val_auprc_macro"] > first["val_auprc_macro"]

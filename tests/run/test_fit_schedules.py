@@ -1,6 +1,5 @@
 """Optimizers and schedules through the command: steps, rates, going on after an interruption."""
 
-import csv
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.cli import build_cli, main
+from redsm5.metrics_csv import read_epochs
 from redsm5.modules.module import MultiTaskModule
 from redsm5.optim.adafactor import Adafactor
 from redsm5.optim.optimizer import Optimizer
@@ -29,8 +29,7 @@ def options(corpus, encoder, run_dir, *more):
 
 
 def metric_rows(run_dir):
-    with (run_dir / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_epochs(run_dir / "metrics.csv")]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +47,8 @@ def test_total_steps_are_those_that_the_training_takes(more, tiny_corpus_dir, ti
     command = options(tiny_corpus_dir, tiny_encoder, tmp_path / "run", "--trainer.max_epochs=2", *more)
     assert main(["fit", *command]) == 0
     rows = metric_rows(tmp_path / "run")
-    assert totals == [int(rows[-1]["step"])]
-    assert int(rows[0]["step"]) * 2 == int(rows[1]["step"])
+    assert totals == [rows[-1]["step"]]
+    assert rows[0]["step"] * 2 == rows[1]["step"]
 
 
 def test_total_steps_of_several_devices(tiny_corpus_dir, tiny_encoder, tmp_path):
@@ -92,7 +91,7 @@ def test_reduce_on_plateau_follows_the_monitor_and_goes_on_by_the_same_command(
     assert main(["fit", *whole]) == 0
     rows = metric_rows(tmp_path / "whole")
     # The first epoch sets the best value; each one after it halves the rate.
-    assert [float(row["lr_encoder"]) for row in rows] == pytest.approx([3e-3, 3e-3, 1.5e-3, 0.75e-3, 0.375e-3])
+    assert [row["lr_encoder"] for row in rows] == pytest.approx([3e-3, 3e-3, 1.5e-3, 0.75e-3, 0.375e-3])
 
     cut = options(tiny_corpus_dir, tiny_encoder, tmp_path / "cut", *PLATEAU)
     started = MetricsFile.on_train_epoch_start
@@ -125,7 +124,7 @@ def test_every_optimizer_lowers_the_loss_and_goes_on(option, tiny_corpus_dir, ti
     whole = options(tiny_corpus_dir, tiny_encoder, tmp_path / "whole", *more)
     assert main(["fit", *whole]) == 0
     rows = metric_rows(tmp_path / "whole")
-    losses = [float(row["train_loss"]) for row in rows]
+    losses = [row["train_loss"] for row in rows]
     assert losses[-1] < losses[0]
     assert torch.tensor(losses).isfinite().all()
     cut = options(tiny_corpus_dir, tiny_encoder, tmp_path / "cut", *more)

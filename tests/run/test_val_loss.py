@@ -1,9 +1,8 @@
-import csv
-
 import pytest
 from tiny_runs import fit_options
 
 from redsm5.cli import main
+from redsm5.metrics_csv import read_epochs
 
 
 def test_validation_losses_do_not_depend_on_the_batch_size(tiny_corpus_dir, tiny_encoder, tmp_path):
@@ -19,8 +18,8 @@ def test_validation_losses_do_not_depend_on_the_batch_size(tiny_corpus_dir, tiny
         )
         command = fit_options(tiny_corpus_dir, tiny_encoder, run, *more, f"--data.batching.eval={size}")
         assert main(command) == 0
-        with (run / "metrics.csv").open(newline="") as file:
-            rows[size] = {k: float(v) for k, v in next(csv.DictReader(file)).items() if k.startswith("val_loss")}
+        [epoch] = read_epochs(run / "metrics.csv")
+        rows[size] = {name: value for name, value in epoch.items() if name.startswith("val_loss")}
     assert rows[1].keys() >= {"val_loss", "val_loss_positives", "val_loss_hard_negatives", "val_loss_inside"}
     assert rows[1]["val_loss_positives"] > 0
     assert rows[1] == pytest.approx(rows[3], rel=1e-4)
