@@ -46,6 +46,11 @@ class HeadFields:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
         self.refuse_below(0, "null_weight", "hard_negative_weight")
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the parts of the loss, by their names."""
+        return {"positives": 1.0, "nulls": self.null_weight, "hard_negatives": self.hard_negative_weight}
+
     def refuse_below(self, least: int, *names: str) -> None:
         """Refuse fields that are no numbers of at least this."""
         for name in names:
@@ -74,6 +79,11 @@ class StartEndFields(HeadFields):
         super().__post_init__()
         self.refuse_below(0, "inside_scale", "inside_weight", "inside_pos_weight")
         self.refuse_below(1, "top_k")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the parts of the loss, by their names."""
+        return {**super().weights, **({"inside": self.inside_weight} if self.inside else {})}
 
 
 @dataclass(frozen=True)
@@ -104,3 +114,96 @@ class StartEndMLP(StartEndFields, EvidenceHead):
         from redsm5.modules.start_end import StartEndModule
 
         return StartEndModule(hidden_size, n_outputs, self, hidden=self.hidden)
+
+
+@dataclass(frozen=True)
+class SpanFields(HeadFields):
+    """The fields that heads share which score spans of bounded length."""
+
+    max_tokens: int = 64
+    """Longest span in tokens; longer evidence is left out of the loss of Biaffine"""
+    top_k: int = 100
+    """Best spans per window and criterion that go on to non-maximum suppression"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        self.refuse_below(1, "max_tokens", "top_k")
+
+
+@dataclass(frozen=True)
+class Biaffine(SpanFields, EvidenceHead):
+    """A score for every span of at most ``max_tokens`` tokens, and one softmax over them and null."""
+
+    hidden: int = 64
+    """Width of the projections of starts and ends"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        self.refuse_below(1, "hidden")
+
+    def build(self, hidden_size: int, n_outputs: int) -> EvidenceModule[Any]:
+        """The biaffine head."""
+        from redsm5.modules.biaffine import BiaffineModule
+
+        return BiaffineModule(hidden_size, n_outputs, self)
+
+
+@dataclass(frozen=True)
+class CRF(SpanFields, EvidenceHead):
+    """Tags O, B and I per token and criterion, with a linear-chain conditional random field over them."""
+
+    def build(self, hidden_size: int, n_outputs: int) -> EvidenceModule[Any]:
+        """The tagging head."""
+        from redsm5.modules.crf import CRFModule
+
+        return CRFModule(hidden_size, n_outputs, self)
+
+
+@dataclass(frozen=True)
+class SentenceRanker(HeadFields, EvidenceHead):
+    """A score for every sentence of a post: what is found are its ``max_spans`` best sentences."""
+
+    @property
+    def needs_sentences(self) -> bool:
+        """It scores them."""
+        return True
+
+    def build(self, hidden_size: int, n_outputs: int) -> EvidenceModule[Any]:
+        """The ranking head."""
+        from redsm5.modules.sentence_ranker import SentenceRankerModule
+
+        return SentenceRankerModule(hidden_size, n_outputs, self)
+
+
+@dataclass(frozen=True)
+class SentenceFilter(HeadFields, EvidenceHead):
+    """Another head, of whose spans only those in the best sentences of the post count."""
+
+    head: EvidenceHead = StartEnd()
+    """The head that finds spans"""
+    top_k: int = 5
+    """Sentences per post and criterion in which spans may lie"""
+    weight: float = 1.0
+    """Weight of the loss of the ranking beside that of the other head"""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        super().__post_init__()
+        if isinstance(self.head, (SentenceRanker, SentenceFilter)):
+            name = type(self.head).__name__
+            raise ValueError(f"head is {name}; it must be one that scores spans of tokens, not sentences")
+        self.refuse_below(0, "weight")
+        self.refuse_below(1, "top_k")
+
+    @property
+    def needs_sentences(self) -> bool:
+        """It ranks them."""
+        return True
+
+    def build(self, hidden_size: int, n_outputs: int) -> EvidenceModule[Any]:
+        """The other head behind a filter."""
+        from redsm5.modules.sentence_filter import SentenceFilterModule
+
+        return SentenceFilterModule(hidden_size, n_outputs, self)

@@ -86,6 +86,7 @@ class MultiTaskModule(pl.LightningModule):
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
         self.encoder_option = encoder
+        self._needs_sentences = evidence_head.needs_sentences
         self.peft_option = peft
         self._network = partial(
             Network,
@@ -119,6 +120,8 @@ class MultiTaskModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Build network and losses; called by the Trainer once the corpus is read."""
+        if self._needs_sentences:
+            self.datamodule.need_sentences()
         if self.network is not None:
             return
         self.network = self.make_network(self.encoder_option)

@@ -59,12 +59,7 @@ class StartEndModule(EvidenceModule[StartEndOutput]):
         self.dropout = nn.Dropout(option.dropout)
         self.option = option
         self.n_outputs = n_outputs
-        self.weights = {
-            "positives": 1.0,
-            "nulls": option.null_weight,
-            "hard_negatives": option.hard_negative_weight,
-            **({"inside": option.inside_weight} if option.inside else {}),
-        }
+        self.weights = option.weights
         self.layer: nn.Module | None = None
         if hidden is not None:
             # As before the logits of BERT's masked words: a layer, GELU, layer norm.

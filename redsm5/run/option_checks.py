@@ -45,4 +45,13 @@ def _options(config: Namespace, groups: dict[str, type]) -> Iterator[tuple[str, 
             option = getattr(importlib.import_module(module), name)
             if is_dataclass(option):
                 values = config.get(f"{parent}.init_args")
-                yield parent, option, values.as_dict() if values else {}
+                fields = values.as_dict() if values else {}
+                yield parent, option, {field: _built(value) for field, value in fields.items()}
+
+
+def _built(value: Any) -> Any:
+    """A value, or the option that it describes, so that the one that holds it can judge it."""
+    if not (isinstance(value, dict) and "class_path" in value):
+        return value
+    module, _, name = value["class_path"].rpartition(".")
+    return getattr(importlib.import_module(module), name)(**value.get("init_args", {}))
