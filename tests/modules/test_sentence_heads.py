@@ -4,30 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logsumexp, softmax
-from span_batches import make_batch, random_batch
+from span_batches import make_batch, random_batch, random_sentences, with_sentences
 
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.evidence_head import CRF, Biaffine, SentenceFilter, SentenceRanker, StartEnd
 from redsm5.modules.sentence_scores import fullest_rows, sentence_targets
-
-
-def with_sentences(batch, sentences):
-    """The batch with rows (window, sentence, first, last, whole)."""
-    batch.sentences = torch.tensor(sentences, dtype=torch.long).view(-1, 5)
-    return batch
-
-
-def random_sentences(batch, seed):
-    """Each window's context cut into pieces; every window of an example shows sentences of its own."""
-    rng = np.random.default_rng(seed)
-    rows, seen = [], dict.fromkeys(range(batch.size), 0)
-    for w in range(len(batch.window_example)):
-        tokens, e = np.flatnonzero(batch.context_mask[w].numpy()), int(batch.window_example[w])
-        cuts = np.sort(rng.choice(np.arange(1, len(tokens)), size=min(2, len(tokens) - 1), replace=False))
-        for piece in np.split(tokens, cuts):
-            rows.append((w, seen[e], piece[0], piece[-1], int(rng.random() < 0.8)))
-            seen[e] += 1
-    return with_sentences(batch, rows)
 
 
 def output_of(batch, n_outputs, *, seed=0, **fields):
