@@ -38,7 +38,8 @@ def dataclass_groups(prefix: str, owner: type) -> dict[str, type]:
 def _options(config: Namespace, groups: dict[str, type]) -> Iterator[tuple[str, type, dict[str, Any]]]:
     for key, option in groups.items():
         yield key, option, config[key].as_dict()
-    for key in list(config.keys()):
+    # What stands inside another option comes first, so that its own key is the one that is named.
+    for key in sorted(config.keys(), key=lambda key: -key.count(".")):
         if key.endswith(".class_path"):
             parent = key.removesuffix(".class_path")
             module, _, name = config[key].rpartition(".")
@@ -46,7 +47,7 @@ def _options(config: Namespace, groups: dict[str, type]) -> Iterator[tuple[str, 
             if is_dataclass(option):
                 values = config.get(f"{parent}.init_args")
                 fields = values.as_dict() if values else {}
-                yield parent, option, {field: _built(value) for field, value in fields.items()}
+                yield parent.replace(".init_args", ""), option, {field: _built(value) for field, value in fields.items()}
 
 
 def _built(value: Any) -> Any:
