@@ -46,8 +46,8 @@ def _options(config: Namespace, groups: dict[str, type]) -> Iterator[tuple[str, 
             option = getattr(importlib.import_module(module), name)
             if is_dataclass(option):
                 values = config.get(f"{parent}.init_args")
-                fields = values.as_dict() if values else {}
-                yield parent.replace(".init_args", ""), option, {field: _built(value) for field, value in fields.items()}
+                fields = (values.as_dict() if values else {}).items()
+                yield parent.replace(".init_args", ""), option, {field: _built(value) for field, value in fields}
 
 
 def _built(value: Any) -> Any:
