@@ -3,9 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "evidence_heads.py"
 
 
+@pytest.mark.slow
 def test_evidence_heads_benchmark_times_every_head(tmp_path):
     out = tmp_path / "heads.json"
     options = ["--rounds=1", f"--json={out}"]

@@ -34,6 +34,8 @@ OPTIONS = {
     "SentenceFilter-StartEnd": SentenceFilter(dropout=0.0, head=StartEnd(dropout=0.0), top_k=2),
     "SentenceFilter-CRF": SentenceFilter(dropout=0.0, head=CRF(dropout=0.0), top_k=2),
 }
+QUICK = {"CRF", "SentenceRanker"}
+"""Whose training is in every run of the tests."""
 heads = pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
 
 
@@ -192,7 +194,13 @@ def test_candidates_hold_allowed_tokens_only(option):
     assert {k for k, _, _ in spans} == {0, 1}
 
 
-@heads
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param(option, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, option in OPTIONS.items()
+    ],
+)
 def test_head_learns_to_find_the_evidence_of_a_handful_of_posts(option, tiny_encoder, tmp_path):
     corpus = write_tiny_corpus(tmp_path / "corpus", posts=12, authors=12)
     data = ReDSM5DataModule(str(tiny_encoder), path=str(corpus), max_length=48, stride=16, workers=0)
