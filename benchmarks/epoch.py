@@ -88,7 +88,7 @@ def fit_on_the_clock(options: Mapping[str, object], measured: Epoch) -> None:
     """
     cli = build_cli([f"--{key}={value}" for key, value in options.items()], command="fit")
     folder = RunFolder(Path(cli.config.run_dir))
-    folder.prepare(resolved_yaml(cli), overwrite=True)
+    folder.prepare(resolved_yaml(cli), fresh=True)
     cli.datamodule.split_manifest = str(folder.split)
     cli.make_trainer = partial(cli.make_trainer, EpochClock(measured))  # type: ignore[method-assign]
     train(cli, folder, None)

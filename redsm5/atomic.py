@@ -41,27 +41,38 @@ def atomic_file(path: str | Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-    folder = os.open(target.parent, os.O_RDONLY)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """A block that Ctrl-C does not cut: the signal is handled when it ends. Only the main thread gets signals."""
+    """A block that Ctrl-C and SIGTERM do not cut: they are handled when it ends. Only the main thread gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[FrameType | None] = []
-    before = signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    came: list[tuple[int, FrameType | None]] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, frame: came.append((n, frame))) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if came and callable(before):
-            before(signal.SIGINT, came[0])
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+        for number, frame in came:
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+            elif handler == signal.SIG_DFL:  # SIGTERM as the system has it: the process ends
+                os.kill(os.getpid(), number)
 
 
 def write_text_atomically(path: str | Path, text: str, *, mode: int = 0o644) -> None:

@@ -31,6 +31,7 @@ OTHER_COMMANDS = {
     "baseline": "the TF-IDF baseline on the split of a run",
     "schema": "the JSON Schema of the config or of report.json",
     "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
+    "clean": "what runs left behind on the disk, and its removal",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }
 """Commands with a parser of their own, in ``redsm5.commands.<name>`` (a dash is an underscore there).

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
+    from redsm5.callbacks.patient_stopping import PatientStopping
 
 Monitor = Literal[
     "val_f1_macro",
@@ -51,11 +51,11 @@ class EarlyStopping:
         """Whether the monitor is minimised or maximised."""
         return "min" if self.monitor in ("val_loss", "val_hard_negative_rate") else "max"
 
-    def build(self) -> pl.Callback:
+    def build(self) -> PatientStopping:
         """The callback that stops training."""
-        from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
+        from redsm5.callbacks.patient_stopping import PatientStopping
 
-        return LightningEarlyStopping(
+        return PatientStopping(
             monitor=self.monitor,
             mode=self.mode,
             patience=self.patience,

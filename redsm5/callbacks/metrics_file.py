@@ -28,6 +28,7 @@ class MetricsFile(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop rows that the run is about to write again."""
+        self._epoch_started = time.monotonic()  # one that goes on in mid-epoch does not begin that epoch again
         if not trainer.is_global_zero or not self.path.exists():
             return
         with self.path.open(newline="", encoding="utf-8") as file:

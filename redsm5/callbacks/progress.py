@@ -51,6 +51,10 @@ class PlainProgress(pl.Callback):
         self._last_line = 0.0
         self._epoch_started = 0.0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock: a training that goes on in mid-epoch does not begin that epoch again."""
+        self._epoch_started = self._last_line = time.monotonic()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._epoch_started = self._last_line = time.monotonic()

@@ -23,13 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the steps as a user would type them; returns the exit code."""
     from redsm5.cli import main
+    from redsm5.run.folder import RunFolder
 
     out = Path(args.out)
     if not Path(args.config).is_file():
         raise UserError(f"there is no config {args.config}; run the demo in a checkout of redsm5")
     corpus, fitted, predictions = out / "corpus", out / "fit", out / "predictions.jsonl"
     # A finished run is made anew; one that was interrupted goes on.
-    again = ["--overwrite", "true"] if (fitted / "report.json").exists() else []
+    again = ["--fresh"] if RunFolder(fitted).is_finished else []
     started = time.monotonic()
     steps = [
         [

@@ -150,6 +150,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
         self.cache_dir = cache_dir
         self.workers = workers
         self.seed = seed
+        self._position = (0, 0)
         self._layout: Layout | None = None
         self._tokens: TokenTable | None = None
         self._targets: tuple[Targets, ...] | None = None
@@ -261,8 +262,19 @@ class ReDSM5DataModule(pl.LightningDataModule):
         return len(self._sampler("train", training=True))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the training part, mixed anew in every epoch."""
-        return self._loader(self._sampler("train", training=True))
+        """Batches of the training part, mixed anew in every epoch, without those that a checkpoint has behind it."""
+        return self._loader(self._sampler("train", training=True, position=self._position))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where in the batch plan the training stands: the next epoch, and how many batches of it are behind."""
+        trainer = _ready(self.trainer)
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        whole = batches >= trainer.num_training_batches
+        return {"epoch": trainer.current_epoch + whole, "batches": 0 if whole else batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from there; Lightning calls this before it asks for the training batches."""
+        self._position = (state_dict["epoch"], state_dict["batches"])
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation part."""
@@ -286,7 +298,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
         settings = WindowSettings(self.max_length - layout.longest_frame, self.stride, self.max_windows, self.seed)
         return PostDataset(tokens, targets, layout, settings, training=training, sentences=self._sentences)
 
-    def _sampler(self, part: Part, *, training: bool) -> PlanSampler:
+    def _sampler(self, part: Part, *, training: bool, position: tuple[int, int] = (0, 0)) -> PlanSampler:
         dataset = self._dataset(_ready(self._tokens), _ready(self._targets), training=training)
         chosen = set(self.split.part(part))
         posts = [i for i, post in enumerate(self.corpus.posts) if post.id in chosen]
@@ -301,7 +313,9 @@ class ReDSM5DataModule(pl.LightningDataModule):
             ]
 
         rank, world_size = self._rank()
-        return PlanSampler(dataset, examples, self.batching, seed=self.seed, rank=rank, world_size=world_size)
+        return PlanSampler(
+            dataset, examples, self.batching, seed=self.seed, rank=rank, world_size=world_size, position=position
+        )
 
     def _loader(self, sampler: PlanSampler) -> DataLoader[Batch]:
         on_gpu = torch.cuda.is_available()

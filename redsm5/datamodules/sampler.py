@@ -25,6 +25,7 @@ class PlanSampler(Sampler[PlannedBatch]):
         seed: Of the run.
         rank: This process.
         world_size: Number of processes; each gets the same number of batches.
+        position: Epoch and batches of it that were consumed before an interruption: they are left out.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class PlanSampler(Sampler[PlannedBatch]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        position: tuple[int, int] = (0, 0),
     ) -> None:
         self.dataset = dataset
         self.examples = examples
@@ -43,27 +45,23 @@ class PlanSampler(Sampler[PlannedBatch]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
-        self.start = 0
+        # Workers ask for batches before Lightning tells the epoch.
+        self.epoch = position[0]
+        self.position = position
         self._steps = len(self._plan(0))
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch of the next iteration.
-
-        Args:
-            epoch: Counted from 0; Lightning calls this before each.
-            start: Batches of it that were consumed before an interruption; they are left out once.
-        """
-        self.epoch, self.start = epoch, start
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration, counted from 0; Lightning calls this before each."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
         """Batches of a whole epoch on each rank."""
         return self._steps
 
     def __iter__(self) -> Iterator[PlannedBatch]:
-        steps, start, self.start = self._plan(self.epoch), self.start, 0
-        for batches in steps[start:]:
-            yield PlannedBatch(self.epoch, batches[self.rank])
+        epoch, start = self.epoch, self.position[1] if self.epoch == self.position[0] else 0
+        for batches in self._plan(epoch)[start:]:
+            yield PlannedBatch(epoch, batches[self.rank])
 
     def _plan(self, epoch: int) -> list[list[tuple[Example, ...]]]:
         examples = self.examples(epoch)

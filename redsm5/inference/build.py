@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Set
 
 import torch
-from torch import Tensor
 
 from redsm5.errors import UserError
 from redsm5.inference.model_files import ModelFiles
 from redsm5.modules.network import Network
-from redsm5.peft.attach import base_state
-
-ENCODER_PREFIX = "encoder."
+from redsm5.modules.network_state import frozen_state, state_sha256
 
 
 def build_network(files: ModelFiles, n_outputs: int) -> Network:
@@ -40,13 +36,14 @@ def build_network(files: ModelFiles, n_outputs: int) -> Network:
         )
     allowed_missing: Set[str] = frozenset()
     if files.base is not None:
-        found = state_sha256(base_state(network.encoder))
+        frozen = frozen_state(network)
+        found = state_sha256(frozen)
         if found != files.base.sha256:
             raise UserError(
                 f"the weights of {options.encoder.id} here are not those that the model was trained on (hash "
                 f"{found[:12]}, expected {(files.base.sha256 or '')[:12]}); get revision {files.base.revision}"
             )
-        allowed_missing = network.state_dict().keys() - trained_state(network).keys()
+        allowed_missing = frozen.keys()
     try:
         result = network.load_state_dict(files.state, strict=False)
     except RuntimeError as error:  # a tensor of another shape
@@ -57,34 +54,3 @@ def build_network(files: ModelFiles, n_outputs: int) -> Network:
         what = "lacks" if missing else "holds unknown"
         raise UserError(f"the model's weights: the file {what} {len(named)} tensors ({named[0]}); export or fit again")
     return network.eval()
-
-
-def trained_state(network: Network) -> dict[str, Tensor]:
-    """The tensors of a network without what the pretrained encoder gives: its frozen parameters and its buffers.
-
-    Args:
-        network: The network; what was trained has ``requires_grad``.
-    """
-    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    return {
-        name: tensor
-        for name, tensor in network.state_dict().items()
-        if name in trained or not name.startswith(ENCODER_PREFIX)
-    }
-
-
-def state_sha256(state: Mapping[str, Tensor]) -> str:
-    """A hash of tensors that does not depend on the file they came from.
-
-    Args:
-        state: Tensors by name.
-
-    Returns:
-        64 hexadecimal digits over names, types, shapes and contents, in the order of the names.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

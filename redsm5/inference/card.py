@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from redsm5.catalog import CATALOG
 
 if TYPE_CHECKING:
+    from redsm5.checkpoints.manifest import Base
     from redsm5.datamodules.corpus import Criterion
-    from redsm5.inference.manifest import Base
     from redsm5.metrics.evaluation import CriterionScores, Evaluation
     from redsm5.report.models import Part, Report
 

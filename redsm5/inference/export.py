@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,13 +12,15 @@ import yaml
 from safetensors.torch import save_file
 
 from redsm5 import __version__, hub
+from redsm5.checkpoints.manifest import Base
 from redsm5.errors import UserError
-from redsm5.inference.build import build_network, state_sha256, trained_state
+from redsm5.inference.build import build_network
 from redsm5.inference.card import model_card
-from redsm5.inference.manifest import MANIFEST, Base, ExportFolder, Manifest
+from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
 from redsm5.inference.predictor import Predictor
 from redsm5.inference.recipe import merged_config, read_recipe, recipe_config
+from redsm5.modules.network_state import trained_state
 from redsm5.peft.attach import merge
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
@@ -71,9 +72,8 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
                 "leave out --adapter-only"
             )
         state = trained_state(network)
-        base = base.model_copy(
-            update={"sha256": state_sha256(replace(option, random_weights=False).build().state_dict())}
-        )
+        assert files.base is not None  # a run whose encoder was frozen stands on it
+        base = files.base
     aside = ExportFolder(out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp"))
     try:
         aside.path.mkdir()

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from redsm5.checkpoints.manifest import Base
 from redsm5.metrics.evaluation import Frozen
 
 MANIFEST = "manifest.json"
@@ -60,16 +61,6 @@ class ExportFolder:
     def card(self) -> Path:
         """The model card."""
         return self.path / "README.md"
-
-
-class Base(Frozen):
-    """The pretrained encoder that a model was trained from."""
-
-    id: str = Field(description="Hub id or local folder.")
-    revision: str | None = Field(description="Resolved revision; null for a local folder.")
-    sha256: str | None = Field(
-        description="Hash of its tensors by name, type, shape and content; null where they are in the model itself."
-    )
 
 
 class Manifest(Frozen):

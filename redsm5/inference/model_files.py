@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from redsm5.checkpoint_file import read_checkpoint
+from redsm5.checkpoints.manifest import Base
+from redsm5.checkpoints.store import read_checkpoint
 from redsm5.datamodules.corpus import Criterion
 from redsm5.datamodules.criteria import load_criteria
 from redsm5.errors import UserError
-from redsm5.inference.manifest import MANIFEST, Base, ExportFolder, Manifest
+from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.recipe import Recipe, read_recipe
 from redsm5.run.folder import RunFolder
+from redsm5.run.seals import check_seals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,21 +98,24 @@ def _read_export(folder: ExportFolder) -> ModelFiles:
 def _read_run(folder: RunFolder) -> ModelFiles:
     from redsm5.datamodules.tokenizer import load_tokenizer
 
-    for file in (folder.training, folder.best, folder.thresholds, folder.criteria):
+    for file in (folder.training, folder.thresholds, folder.criteria):
         if not file.is_file():
             raise UserError(f"{folder.path} holds no finished run ({file.name} is missing); run redsm5 fit to its end")
+    best = folder.best_checkpoint()
+    check_seals(folder)
     recipe = read_recipe(_yaml(folder.config), str(folder.config))
     criteria = load_criteria(str(folder.criteria))
     encoder = recipe.network.encoder
-    parts = (sha256_of(folder.best), folder.thresholds.read_text(), folder.criteria.read_text(), repr(recipe))
+    base = best.manifest.base if best.manifest.base.sha256 is not None else None
+    parts = (repr(best.manifest.files), folder.thresholds.read_text(), folder.criteria.read_text(), repr(recipe))
     return ModelFiles(
-        # The checkpoint holds every weight; of the encoder only the architecture is read again.
-        recipe=recipe.with_random_encoder(),
+        # Where the checkpoint holds every weight, of the encoder only the architecture is read again.
+        recipe=recipe.with_random_encoder() if base is None else recipe,
         criteria=criteria,
         thresholds=_thresholds(folder.thresholds, criteria),
         tokenizer=load_tokenizer(encoder.id, encoder.revision),
-        state=_checkpoint_state(folder.best),
-        base=None,
+        state=_checkpoint_state(best.path),
+        base=base,
         identity=hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest(),
     )
 
@@ -137,8 +142,8 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _checkpoint_state(file: Path) -> dict[str, Tensor]:
-    state = read_checkpoint(file)["state_dict"]
+def _checkpoint_state(folder: Path) -> dict[str, Tensor]:
+    state = read_checkpoint(folder)["state_dict"]
     return {k.removeprefix(NETWORK_PREFIX): v for k, v in state.items() if k.startswith(NETWORK_PREFIX)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ class LossMeans:
         self._names = tuple(losses)
         weighted = torch.stack([value.detach().float() for value in losses.values()]) * counts
         sums = torch.stack([weighted, counts.to(weighted.dtype)])
-        self._sums = sums if self._sums is None else self._sums + sums
+        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
 
     def means(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """The means by name, 0 for what no example has; none before the first batch.
@@ -40,3 +41,11 @@ class LossMeans:
             return {}
         sums, counts = reduce(self._sums)
         return dict(zip(self._names, sums / counts.clamp(min=1), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far."""
+        return {"names": list(self._names), "sums": self._sums}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._names, self._sums = tuple(state["names"]), state["sums"]

@@ -10,6 +10,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from redsm5 import hub
+from redsm5.checkpoints.manifest import Base
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.metrics.epoch import epoch_metrics
@@ -22,6 +24,7 @@ from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
 from redsm5.modules.loss_means import LossMeans
 from redsm5.modules.network import Network
+from redsm5.modules.network_state import frozen_state, refuse_other_model, state_sha256
 from redsm5.modules.output import ModelOutput
 from redsm5.modules.pooling import Mean, Pooling
 from redsm5.optim.groups import parameter_groups
@@ -107,6 +110,8 @@ class MultiTaskModule(pl.LightningModule):
         self.predicted: dict[Part, list[PredictedPost]] = {}
         self._collector: PredictionCollector | None = None
         self._train_losses, self._evaluation_losses = LossMeans(), LossMeans()
+        # A checkpoint lacks what was not trained: on_load_checkpoint sees that it lacks nothing else.
+        self.strict_loading = False
 
     @property
     def datamodule(self) -> ReDSM5DataModule:
@@ -135,6 +140,42 @@ class MultiTaskModule(pl.LightningModule):
             encoder: The encoder option, or one that differs in where its weights come from.
         """
         return self._network(encoder=encoder, n_outputs=self.datamodule.n_outputs)
+
+    def base(self) -> Base:
+        """What the weights of a checkpoint stand on."""
+        assert self.network is not None
+        option, frozen = self.encoder_option, frozen_state(self.network)
+        return Base(
+            id=option.id,
+            revision=hub.resolved_revision(option.id, option.revision),
+            sha256=state_sha256(frozen) if frozen else None,
+        )
+
+    def kept_state(self) -> dict[str, Tensor]:
+        """The tensors that a checkpoint holds: all but those that the pretrained encoder gives."""
+        assert self.network is not None
+        frozen = {f"network.{name}" for name in frozen_state(self.network)}
+        return {name: tensor for name, tensor in self.state_dict().items() if name not in frozen}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what is not trained; add what the weights are for, and the losses of the epoch so far."""
+        checkpoint["state_dict"] = self.kept_state()
+        checkpoint["model"] = self._signature()
+        checkpoint["train_losses"] = self._train_losses.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See that a checkpoint is one of this model, and take up its losses.
+
+        Raises:
+            UserError: It is of another model; names what differs.
+        """
+        refuse_other_model(checkpoint["model"], self._signature(), checkpoint["state_dict"], self.kept_state())
+        self._train_losses.load_state_dict(checkpoint["train_losses"])
+
+    def _signature(self) -> dict[str, str]:
+        """What the weights are for, in words."""
+        options = {name: str(option) for name, option in self._network.keywords.items()}
+        return {**options, "criteria": ", ".join(self.datamodule.codes), "outputs": str(self.datamodule.n_outputs)}
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits of a batch, no losses."""

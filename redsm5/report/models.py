@@ -103,6 +103,15 @@ class CorpusInfo(Frozen):
     )
 
 
+class CheckpointInfo(Frozen):
+    """What writing checkpoints cost."""
+
+    saves: int = Field(ge=0, description="Checkpoints written.")
+    seconds: float = Field(ge=0, description="Seconds spent on them.")
+    longest_prune: float = Field(ge=0, description="Seconds of the longest removal of old ones.")
+    peak_bytes: int = Field(ge=0, description="The most bytes that they took on the disk at one time.")
+
+
 class TrainingInfo(Frozen):
     """How the fit went."""
 
@@ -113,6 +122,7 @@ class TrainingInfo(Frozen):
     stopped_early: bool = Field(description="Whether early stopping ended the fit.")
     seconds: float = Field(ge=0, description="Wall-clock time of the fit.")
     tokens_per_second: float | None = Field(ge=0, description="Useful (not padding) training tokens per second.")
+    checkpoints: CheckpointInfo | None = Field(default=None, description="What writing checkpoints cost.")
 
 
 class Report(Frozen):

@@ -9,12 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from rich.console import Console
 
 from redsm5.atomic import write_text_atomically
-from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
+from redsm5.callbacks.checkpoint_io import FolderCheckpointIO
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.metrics.evaluate import evaluate
@@ -27,6 +28,7 @@ from redsm5.run.lightning_cli import resolved_yaml
 from redsm5.run.lock import run_lock
 from redsm5.run.predictions import prediction_lines
 from redsm5.run.reporting import update_report
+from redsm5.run.seals import check_seals, seal
 from redsm5.run.view import write_run_view
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 Part = Literal["val", "test"]
 
 FREE_KEYS = (
-    "run_dir", "overwrite", "runtime.threads", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
+    "run_dir", "fresh", "checkpoint", "runtime.threads", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
     "trainer.strategy", "data.path", "data.posts", "data.annotations", "data.criteria", "data.split_file",
     "data.cache_dir", "data.workers", "data.batching",
 )  # fmt: skip
@@ -70,8 +72,10 @@ def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
     folder = RunFolder.of_config(Path(given_configs(args)[0]))
     if not folder.checkpoints.is_dir():  # not the config of a run, but one that it was started with
         folder = RunFolder.named(cli.config.run_dir)
-    if not folder.training.exists() or not folder.best.exists():
+    if not folder.training.exists():
         raise UserError(f"{folder.path} holds no finished training; run redsm5 fit with this config first")
+    folder.best_checkpoint()
+    check_seals(folder)
     changed = [key for key in differing_keys(folder.config.read_text(), resolved_yaml(cli)) if not _is_free(key)]
     if changed:
         raise UserError(
@@ -100,11 +104,24 @@ def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
 
 
+def plugins() -> list[Any]:
+    """What of Lightning's is replaced: checkpoints, and its own handling of Slurm's signals."""
+    ours: list[Any] = [FolderCheckpointIO()]
+    if SLURMEnvironment.detect():
+        ours.append(SLURMEnvironment(auto_requeue=False))
+    return ours
+
+
 def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[PredictedPost]:
-    """Predictions of the best checkpoint on a part, in the order of the corpus."""
-    trainer = cli.make_trainer(plugins=[AtomicCheckpointIO()], default_root_dir=str(folder.path))
+    """Predictions of the best checkpoint on a part, in the order of the corpus.
+
+    A fit that keeps no weights predicts with those that it has ended with.
+    """
+    best = folder.kept.best()
+    trainer = cli.make_trainer(plugins=plugins(), default_root_dir=str(folder.path))
     stage = trainer.validate if part == "val" else trainer.test
-    stage(cli.model, datamodule=cli.datamodule, ckpt_path=folder.best, weights_only=True, verbose=False)
+    path = None if best is None else best.path
+    stage(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, verbose=False)
     return cli.model.predicted[part]
 
 
@@ -130,10 +147,12 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
         write_text_atomically(folder.criteria, json.dumps(criteria, indent=2, ensure_ascii=False) + "\n")
         tuned = dict(zip(data.codes, thresholds, strict=True))
         write_text_atomically(folder.thresholds, json.dumps(tuned, indent=2) + "\n")
+        seal(folder, folder.config, folder.split, folder.criteria, folder.training, folder.metrics, folder.thresholds)
     else:
         thresholds = read_thresholds(folder, data.codes)
     evaluation = evaluate(gold, predicted, data.codes, thresholds, seed=cli.config.seed_everything)
     write_text_atomically(folder.predictions(part), prediction_lines(predicted, data.codes, thresholds), mode=0o600)
+    seal(folder, folder.predictions(part))
     update_report(cli, folder, part, evaluation, thresholds)
     page = write_run_view(folder, part, corpus=data.corpus)
     for table in evaluation_tables(evaluation, {c.code: c.title for c in data.corpus.criteria}):

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
 from redsm5.atomic import write_text_atomically
-from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
+from redsm5.callbacks.checkpoints import Checkpoints
 from redsm5.callbacks.learning_rates import LearningRates
 from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.callbacks.plateau import Plateau
 from redsm5.callbacks.progress import progress
 from redsm5.callbacks.random_state import RandomState
+from redsm5.callbacks.stop_signals import RunStopped, StopSignals
 from redsm5.callbacks.throughput import Throughput
-from redsm5.checkpoint_file import read_checkpoint
 from redsm5.cli import build_cli
 from redsm5.run.crash import crash_logs_go_to
-from redsm5.run.evaluation import evaluate_part, interruptible
+from redsm5.run.evaluation import evaluate_part, interruptible, plugins
 from redsm5.run.folder import RunFolder, refuse_inputs
 from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
 from redsm5.run.lock import run_lock
@@ -32,77 +32,61 @@ def run(args: list[str]) -> int:
     folder = RunFolder.named(cli.config.run_dir)
     refuse_inputs(folder, cli.config)
     with run_lock(folder.path):
-        resume_from = folder.prepare(resolved_yaml(cli), overwrite=cli.config.overwrite)
+        folder.prepare(resolved_yaml(cli), fresh=cli.config.fresh)
         crash_logs_go_to(folder.path)
         cli.datamodule.split_manifest = str(folder.split)
         if not folder.training.exists():
-            if resume_from is None or not has_stopped(resume_from):
-                train(cli, folder, resume_from)
+            try:
+                facts = train(cli, folder, folder.resume_from())
+            except RunStopped as stopped:
+                print(stopped, file=sys.stderr, flush=True)
+                return 128 + stopped.number
             if cli.is_global_zero:
-                facts = training_facts(folder, cli.config_init.early_stopping.monitor)
                 write_text_atomically(folder.training, json.dumps(facts, indent=2) + "\n")
         evaluate_part(cli, folder, "val", console=Console(), tune=True)
     return 0
 
 
-def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> None:
-    """Train to the end, from the start or from a checkpoint."""
+def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Train to the end, from the start or from a checkpoint, which may be the last of a training that has ended.
+
+    Returns:
+        How the training went: the fields of ``TrainingInfo``.
+
+    Raises:
+        RunStopped: It was asked to stop, and its state is saved.
+    """
     option = cli.config_init.early_stopping
-    best = ModelCheckpoint(
-        dirpath=folder.checkpoints,
-        filename=folder.best.stem,
-        monitor=option.monitor,
-        mode=option.mode,
-        save_weights_only=True,
-        enable_version_counter=False,
+    throughput, stopping, signals = Throughput(), option.build(), StopSignals()
+    checkpoints = Checkpoints(
+        folder.kept, cli.config_init.checkpoint, monitor=option.monitor, mode=option.mode, signals=signals
     )
-    last = ModelCheckpoint(dirpath=folder.checkpoints, filename=folder.last.stem, enable_version_counter=False)
     trainer = cli.make_trainer(
-        Throughput(),
-        option.build(),
+        throughput,
+        stopping,
         RandomState(),
         Plateau(),
         LearningRates(),
         MetricsFile(folder.metrics),
-        best,
-        last,
+        signals,
+        checkpoints,
         *progress(option.monitor),
         default_root_dir=str(folder.path),
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins(),
     )
     if resume_from is not None:
         print(f"going on from {resume_from}", flush=True)
     with interruptible():
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume_from, weights_only=True)
-
-
-def has_stopped(last: Path) -> bool:
-    """Whether early stopping had ended the training that a checkpoint is of: Lightning would train on."""
-    state = _callback_state(read_checkpoint(last), "EarlyStopping")
-    return bool(state["wait_count"] >= state["patience"])
-
-
-def training_facts(folder: RunFolder, monitor: str) -> dict[str, Any]:
-    """How the training went, from its last checkpoint, whichever process wrote it."""
-    last, best = read_checkpoint(folder.last), read_checkpoint(folder.best)
-    throughput = _callback_state(last, "Throughput")
-    score = _callback_state(last, "ModelCheckpoint", monitor=monitor)["best_model_score"]
-    seconds = throughput["seconds"]
+    best = folder.kept.best()
     return {
-        "epochs": int(last["epoch"]) + 1,
-        "best_epoch": int(best["epoch"]),
-        "monitor": monitor,
-        "best_value": None if score is None else float(score),
-        "stopped_early": has_stopped(folder.last),
-        "seconds": throughput["fit_seconds"],
-        "tokens_per_second": throughput["tokens"] / seconds if seconds > 0 else None,
+        # Finished epochs; Lightning's own count lacks the last one where the training had ended before.
+        "epochs": cast(Any, trainer.fit_loop.epoch_progress.current).processed,
+        "best_epoch": None if best is None else best.manifest.epoch,
+        "monitor": option.monitor,
+        "best_value": None if best is None else best.manifest.value,
+        "stopped_early": stopping.has_stopped,
+        "seconds": throughput.fit_seconds,
+        "tokens_per_second": throughput.tokens_per_second,
+        "checkpoints": checkpoints.state_dict(),
     }
-
-
-def _callback_state(checkpoint: dict[str, Any], name: str, **values: str) -> dict[str, Any]:
-    """The state of a callback; Lightning's keys begin with its class and may hold its settings."""
-    for key, state in checkpoint["callbacks"].items():
-        if key.startswith(name) and all(state.get(field) == value for field, value in values.items()):
-            found: dict[str, Any] = state
-            return found
-    raise KeyError(f"the checkpoint holds no state of {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 
 from redsm5.atomic import write_text_atomically
+from redsm5.checkpoints.folder import CheckpointFolder, Entry
 from redsm5.errors import UserError
 from redsm5.run.given import flat
 
@@ -40,14 +42,22 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
-    def best(self) -> Path:
-        """Weights of the best epoch."""
-        return self.checkpoints / "best.ckpt"
+    def kept(self) -> CheckpointFolder:
+        """The checkpoints."""
+        return CheckpointFolder(self.checkpoints)
 
-    @property
-    def last(self) -> Path:
-        """All state after the last finished epoch."""
-        return self.checkpoints / "last.ckpt"
+    def best_checkpoint(self) -> Entry:
+        """The weights of the best epoch.
+
+        Raises:
+            UserError: There are none.
+        """
+        best = self.kept.best()
+        if best is None:
+            raise UserError(
+                f"{self.checkpoints} holds no weights; a run keeps them with --checkpoint.keep_best 1, fit it again"
+            )
+        return best
 
     @property
     def criteria(self) -> Path:
@@ -66,8 +76,18 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The report: a finished run has one."""
+        """The report."""
         return self.path / "report.json"
+
+    @property
+    def seals(self) -> Path:
+        """Hashes of the other files."""
+        return self.path / "seals.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a fit has come to its end: the page is the last thing that it writes."""
+        return self.report.exists() and self.view("val").exists()
 
     def predictions(self, part: str) -> Path:
         """Predictions of a part."""
@@ -99,25 +119,26 @@ class RunFolder:
         """The run folder that a resolved config lies in."""
         return cls(config_file.absolute().parent)
 
-    def prepare(self, config_yaml: str, *, overwrite: bool) -> Path | None:
-        """Make the folder ready for a fit with this config.
+    def prepare(self, config_yaml: str, *, fresh: bool) -> None:
+        """Make the folder ready for a fit with this config: a new one, or one that was interrupted.
 
-        Returns:
-            The checkpoint to go on from, or None for a fresh start.
+        Args:
+            config_yaml: The resolved config.
+            fresh: Whether to start over where there is a run.
 
         Raises:
             UserError: It holds a finished run, or an unfinished one with another config.
         """
-        if overwrite and self.config.exists():
+        if fresh and self.config.exists():
             self._clear()
-        if self.report.exists():
-            raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --overwrite true")
+        if self.is_finished:
+            raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --fresh to start over")
         if self.config.exists():
             differing = differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)
-            if differing and self.last.exists():
+            if differing and self.kept.entries("resume"):
                 raise UserError(
                     f"{self.path} holds an unfinished run whose config differs in {', '.join(differing[:6])}; "
-                    "use the same config to go on, another --run_dir, or --overwrite true"
+                    "use the same config to go on, another --run_dir, or --fresh to start over"
                 )
             if differing:
                 self._clear()
@@ -128,15 +149,31 @@ class RunFolder:
             raise UserError(
                 f"cannot write into run_dir {self.path}: {error.strerror}; choose another --run_dir"
             ) from error
-        return self.last if self.last.exists() else None
+        self.kept.sweep()
+
+    def resume_from(self) -> Path | None:
+        """The checkpoint to go on from, or None for a start; damaged ones are set aside and said.
+
+        Raises:
+            UserError: All that there were are damaged.
+        """
+        last, sentences = self.kept.take_last()
+        for sentence in sentences:
+            print(sentence, file=sys.stderr, flush=True)
+        if last is None and self.kept.damaged():
+            raise UserError(
+                f"no checkpoint in {self.checkpoints} can be read any more; add --fresh to start the training over"
+            )
+        return None if last is None else last.path
 
     def _clear(self) -> None:
-        own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds]
-        own += [self.report, self.best, self.last]
+        own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds, self.report]
+        own.append(self.seals)
         for part in ("val", "test"):
             own += [self.predictions(part), self.view(part)]
         for path in own:
             path.unlink(missing_ok=True)
+        self.kept.clear()
 
 
 def refuse_inputs(folder: RunFolder, config: Any) -> None:

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import torch
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import ActionYesNo, Namespace, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from redsm5.callbacks.early_stopping import EarlyStopping
+from redsm5.checkpoints.options import Checkpointing
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
 from redsm5.modules.module import MultiTaskModule
@@ -33,6 +34,7 @@ LARGEST_SEED = 2**32 - 1
 OPTION_GROUPS = {
     "runtime": Runtime,
     "early_stopping": EarlyStopping,
+    "checkpoint": Checkpointing,
     "trainer": TrainerOptions,
     **dataclass_groups("model", MultiTaskModule),
     **dataclass_groups("data", ReDSM5DataModule),
@@ -79,9 +81,12 @@ class ReDSM5CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and the links between model, data and Trainer."""
         parser.add_argument("--run_dir", type=str, default="runs/fit", help="Folder of this run")
-        parser.add_argument("--overwrite", type=bool, default=False, help="Start again in a folder that holds a run")
+        parser.add_argument(
+            "--fresh", action=ActionYesNo, default=False, help="Start over in a folder that holds a run"
+        )
         parser.add_argument("--runtime", type=Runtime, default=Runtime())
         parser.add_argument("--early_stopping", type=EarlyStopping, default=EarlyStopping())
+        parser.add_argument("--checkpoint", type=Checkpointing, default=Checkpointing())
         parser.link_arguments("model.encoder.id", "data.encoder_id")
         parser.link_arguments("model.encoder.revision", "data.encoder_revision")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
@@ -177,7 +182,7 @@ def resolved_yaml(cli: ReDSM5CLI) -> str:
     """The config with every default in it and absolute paths, as YAML that runs unchanged."""
     config = cli.config.clone()
     config.pop("config", None)
-    config.overwrite = False
+    config.fresh = False
     for key in PATH_KEYS:
         value = config.get(key)
         if value and (Path(value).exists() or key in ("run_dir", "data.cache_dir")):

@@ -27,6 +27,7 @@ from redsm5.report.view_training import read_metrics, training_panel
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
 from redsm5.run.prediction_file import PredictionFile, read_predictions
+from redsm5.run.seals import check_seals
 
 PART_NAMES: dict[Part, str] = {"val": "validation", "test": "test"}
 MADE_BY: dict[Part, str] = {"val": "redsm5 validate", "test": "redsm5 test"}
@@ -47,6 +48,7 @@ def write_run_view(folder: RunFolder, part: Part, *, corpus: Corpus | None = Non
     Raises:
         UserError: A file is missing or belongs to another corpus, or the page cannot be written.
     """
+    check_seals(folder)
     predictions = read_predictions(folder.predictions(part), made_by=f"{MADE_BY[part]} {folder.path}")
     report = read_report(folder.report)
     if part not in report.evaluations:

@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 import redsm5
 from redsm5.cli import main
 from redsm5.errors import UserError
-from redsm5.inference.build import build_network, state_sha256, trained_state
+from redsm5.inference.build import build_network
 from redsm5.inference.export import export
 from redsm5.inference.manifest import ExportFolder, Manifest
 from redsm5.inference.model_files import read_model, sha256_of
+from redsm5.modules.network_state import state_sha256, trained_state
+from redsm5.run.folder import RunFolder
 
 TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained. " * 40]
 
@@ -61,8 +63,8 @@ def test_export_leaves_what_the_readme_lists_and_no_more(exported):
 
 
 def test_export_holds_the_weights_of_the_best_checkpoint(exported, trained_run):
-    checkpoint = torch.load(trained_run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    expected = {k.removeprefix("network."): v for k, v in checkpoint.items() if k.startswith("network.")}
+    tensors = load_file(RunFolder(trained_run).best_checkpoint().path / "weights.safetensors")
+    expected = {k.removeprefix("state_dict/network."): v for k, v in tensors.items()}
     found = load_file(exported / "model.safetensors")
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)

@@ -12,11 +12,13 @@ from tiny_runs import fit_options
 
 import redsm5
 from redsm5.callbacks.metrics_file import MetricsFile
+from redsm5.checkpoints.store import read_checkpoint
 from redsm5.cli import main
 from redsm5.errors import UserError
 from redsm5.inference.export import export
 from redsm5.inference.model_files import sha256_of
 from redsm5.peft.names import part_of
+from redsm5.run.folder import RunFolder
 
 TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained. " * 40]
 METHODS = {
@@ -120,10 +122,7 @@ def test_adalora_run_goes_on_after_an_interrupt_as_if_there_had_been_none(
         patch.setattr(MetricsFile, "on_train_epoch_start", interrupt_in_the_third_epoch)
         assert main(command) == 130
     assert main(command) == 0
-    whole, cut = (
-        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for name in ("whole", "cut")
-    )
+    whole, cut = (read_checkpoint(RunFolder(tmp_path / name).resume_from())["state_dict"] for name in ("whole", "cut"))
     assert all(torch.equal(t, cut[n]) for n, t in whole.items())
     ranks = [int((t != 0).sum()) for n, t in whole.items() if "lora_E" in n]
     assert sum(ranks) == 2 * len(ranks)

@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from peft_samples import adapted, loss_of, stir
 
-from redsm5.callbacks.checkpoint_io import AtomicCheckpointIO
 from redsm5.peft.adalora import RankAllocation, orthogonality
 from redsm5.peft.lora import AdaLoRA
 
@@ -51,7 +50,6 @@ def fit(tmp_path, *, epochs=3, batches=10, accumulate=1, stop_after=None, resume
         limit_train_batches=batches,
         accumulate_grad_batches=accumulate,
         callbacks=[checkpoint, *settings.pop("callbacks", [])],
-        plugins=[AtomicCheckpointIO()],
         accelerator="cpu",
         logger=False,
         enable_progress_bar=False,

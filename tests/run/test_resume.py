@@ -1,0 +1,209 @@
+"""A run that was stopped, wherever it was, goes on as if it had not been."""
+
+import os
+import signal
+
+import pytest
+from run_outcomes import assert_equal, outcome
+from tiny_runs import fit_options
+
+from redsm5.callbacks.checkpoints import Checkpoints
+from redsm5.callbacks.random_state import RandomState
+from redsm5.checkpoints.store import read_checkpoint
+from redsm5.cli import main
+from redsm5.modules.module import MultiTaskModule
+from redsm5.run.folder import RunFolder
+
+BASE = ("--trainer.max_epochs=2", "--data.batching.train=8", "--trainer.accumulate_grad_batches=2")
+"""Six batches per epoch, three optimizer steps."""
+KINDS = {
+    "plain": (),
+    "tokens": ("--data.batching=TokenBudget", "--data.batching.train_tokens=600"),
+    "plateau": ("--model.schedule=ReduceOnPlateau", "--model.schedule.patience=2"),
+    "adalora": ("--model.peft=AdaLoRA", "--model.peft.initial_r=4", "--model.peft.target_r=2"),
+    "pairs": ("--data.format=BinaryPairs", "--data.max_length=128"),
+    "workers": ("--data.workers=2",),
+}
+
+
+@pytest.fixture(scope="module")
+def command(tiny_corpus_dir, tiny_encoder, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("resume-cache")
+
+    def made(run_dir, *more):
+        return fit_options(tiny_corpus_dir, tiny_encoder, run_dir, *BASE, f"--data.cache_dir={cache}", *more)
+
+    return made
+
+
+class StopAt:
+    """Sends a signal while the batch with this number, over all epochs, is trained on."""
+
+    def __init__(self, batch, number=signal.SIGTERM):
+        self.left, self.number = batch, number
+
+    def __enter__(self):
+        self.patch = pytest.MonkeyPatch()
+        step = MultiTaskModule.training_step
+
+        def stop(module, batch, index):
+            if self.left == 0:
+                signal.raise_signal(self.number)
+            self.left -= 1
+            return step(module, batch, index)
+
+        self.patch.setattr(MultiTaskModule, "training_step", stop)
+
+    def __exit__(self, *_):
+        self.patch.undo()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_run_stopped_in_mid_epoch_ends_as_the_uninterrupted_one(command, tmp_path, kind, capsys):
+    assert main(command(tmp_path / "whole", *KINDS[kind])) == 0
+    cut = command(tmp_path / "cut", *KINDS[kind])
+    for batch in (1, 2, 3):
+        with StopAt(batch):
+            assert main(cut) == 128 + signal.SIGTERM
+    assert "stopped in epoch" in capsys.readouterr().err
+    assert main(cut) == 0
+    whole, resumed = outcome(tmp_path / "whole"), outcome(tmp_path / "cut")
+    assert_equal(resumed[0], whole[0])
+    assert resumed[1:] == whole[1:]
+
+
+def test_no_example_is_seen_twice_or_left_out_after_a_stop(command, tmp_path, monkeypatch):
+    seen = []
+    step = MultiTaskModule.training_step
+
+    def note(module, batch, index):
+        seen.append((module.current_epoch, tuple(batch.post_index.tolist())))
+        return step(module, batch, index)
+
+    monkeypatch.setattr(MultiTaskModule, "training_step", note)
+    assert main(command(tmp_path / "whole")) == 0
+    whole, seen[:] = list(seen), []
+    for batch in (1, 5, 2):
+        with StopAt(batch):
+            assert main(command(tmp_path / "cut")) == 143
+    assert main(command(tmp_path / "cut")) == 0
+    assert seen == whole
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 128 + signal.SIGUSR1)]
+)
+def test_stop_waits_for_the_optimizer_step_and_says_where_it_stands(command, tmp_path, number, code, capsys):
+    with StopAt(2, number):
+        assert main(command(tmp_path / "run")) == code
+    said = capsys.readouterr().err
+    assert "stopping after this step" in said
+    assert "stopped in epoch 0 after 4 batches; the same command goes on from there" in said
+    assert "Traceback" not in said
+    state = read_checkpoint(RunFolder(tmp_path / "run").resume_from())
+    assert state["global_step"] == 2
+    assert state["ReDSM5DataModule"] == {"epoch": 0, "batches": 4}
+    assert "redsm5" not in str(getattr(signal.getsignal(number), "__module__", ""))  # given back
+
+
+def test_stop_in_the_validation_waits_for_its_end(command, tmp_path, monkeypatch, capsys):
+    step = MultiTaskModule.validation_step
+
+    def stop(module, batch, index):
+        if module.current_epoch == 0 and index == 0:
+            signal.raise_signal(signal.SIGTERM)
+        return step(module, batch, index)
+
+    assert main(command(tmp_path / "whole")) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiTaskModule, "validation_step", stop)
+        assert main(command(tmp_path / "cut")) == 143
+    assert "stopped after epoch 0" in capsys.readouterr().err
+    assert main(command(tmp_path / "cut")) == 0
+    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+
+
+def test_second_signal_ends_at_once_and_the_run_goes_on_from_the_save_before(command, tmp_path, monkeypatch):
+    step = MultiTaskModule.training_step
+    calls = []
+
+    def twice(module, batch, index):
+        calls.append(index)
+        if len(calls) == 8:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        return step(module, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiTaskModule, "training_step", twice)
+        assert main(command(tmp_path / "cut")) == 130
+    assert len(calls) == 8
+    assert RunFolder(tmp_path / "cut").resume_from().name.startswith("last-000")
+    assert main(command(tmp_path / "cut")) == 0
+    assert main(command(tmp_path / "whole")) == 0
+    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+
+
+def test_random_state_decides_what_a_resumed_run_draws(command, tmp_path, monkeypatch):
+    """A control: without the states, dropout differs, and the tests above would fail."""
+    assert main(command(tmp_path / "whole")) == 0
+    with StopAt(3):
+        assert main(command(tmp_path / "cut")) == 143
+    monkeypatch.setattr(RandomState, "on_train_start", lambda *_: None)
+    assert main(command(tmp_path / "cut")) == 0
+    with pytest.raises(AssertionError):
+        assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+
+
+def test_checkpoints_within_an_epoch_come_when_they_are_asked_for(command, tmp_path, monkeypatch):
+    saved = []
+    save = Checkpoints._save
+
+    def note(self, trainer, kind, values):
+        saved.append((kind, trainer.global_step))
+        save(self, trainer, kind, values)
+
+    monkeypatch.setattr(Checkpoints, "_save", note)
+    assert main(command(tmp_path / "each", "--checkpoint.every_minutes=0", "--trainer.max_epochs=1")) == 0
+    assert [step for kind, step in saved if kind == "resume"] == [1, 2, 3]
+    saved.clear()
+    assert main(command(tmp_path / "epoch", "--trainer.max_epochs=1")) == 0
+    assert [step for kind, step in saved if kind == "resume"] == [3]
+
+
+def test_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(command, tmp_path, capsys):
+    more = ("--checkpoint.keep_last=2",)
+    assert main(command(tmp_path / "whole", *more)) == 0
+    with StopAt(8):
+        assert main(command(tmp_path / "cut", *more)) == 143
+    newest = RunFolder(tmp_path / "cut").resume_from()
+    content = bytearray((newest / "state.safetensors").read_bytes())
+    content[-5] ^= 4
+    (newest / "state.safetensors").write_bytes(content)
+    assert main(command(tmp_path / "cut", *more)) == 0
+    captured = capsys.readouterr()
+    assert f"{newest} is damaged (state.safetensors is not what was written)" in captured.err
+    assert "going on from" in captured.out
+    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+
+
+def test_run_without_states_to_go_on_from_starts_over(command, tmp_path, capsys):
+    more = ("--checkpoint.keep_last=0",)
+    with StopAt(3):
+        assert main(command(tmp_path / "run", *more)) == 143
+    assert "no state was kept (keep_last is 0)" in capsys.readouterr().err
+    assert main(command(tmp_path / "run", *more)) == 0
+    assert "going on from" not in capsys.readouterr().out
+    assert {p.name.split("-")[0] for p in (tmp_path / "run" / "checkpoints").iterdir()} == {"best"}
+
+
+def test_run_without_any_checkpoint_is_evaluated_as_it_ended(command, tmp_path, capsys):
+    more = ("--checkpoint.keep_last=0", "--checkpoint.keep_best=0")
+    assert main(command(tmp_path / "none", *more)) == 0
+    assert main(command(tmp_path / "kept", "--early_stopping.monitor=val_loss")) == 0
+    assert os.listdir(tmp_path / "none" / "checkpoints") == []
+    assert (tmp_path / "none" / "metrics.csv").exists()
+    assert (tmp_path / "none" / "report.json").exists()
+    capsys.readouterr()
+    assert main(["test", str(tmp_path / "none")]) == 2
+    assert "holds no weights; a run keeps them with --checkpoint.keep_best 1" in capsys.readouterr().err
