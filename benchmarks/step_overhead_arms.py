@@ -19,7 +19,6 @@ from redsm5.modules.criteria_head import LinearHead
 from redsm5.modules.criteria_loss import BCE
 from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import StartEnd
-from redsm5.modules.evidence_loss import EvidenceLoss
 from redsm5.modules.network import Network
 from redsm5.modules.pooling import Mean
 from redsm5.optim.groups import parameter_groups
@@ -85,7 +84,7 @@ def plain(work: Workload, epochs: int, measured: Epoch, *, ready: bool) -> None:
             batch = on_cpu.to(device)
             output = network(batch)
             criteria = criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
-            evidence = network.evidence_head.loss(output.evidence, batch, EvidenceLoss())
+            evidence = network.evidence_head.loss(output.evidence, batch)
             optimizer.zero_grad()
             (criteria + LAMBDA_SPAN * evidence.total).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -61,7 +61,6 @@ def test_help_imports_no_torch(args):
         "redsm5.modules.criteria_head",
         "redsm5.modules.evidence_head",
         "redsm5.modules.criteria_loss",
-        "redsm5.modules.evidence_loss",
         "redsm5.modules.decoding",
         "redsm5.modules.encoder",
         "redsm5.optim.optimizers",

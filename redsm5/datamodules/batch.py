@@ -38,6 +38,9 @@ class Batch:
         hard_negatives: int64 [N, 4], likewise for sentences with status 0.
         criterion: int64 [E], the criterion of a pair, or -1 in ``multi_label``.
         post_index: int64 [E], index into the posts of the corpus.
+        sentences: int64 [M, 5], rows (window, sentence, first token, last token inclusive, 1 if it lies whole in the
+            window) of what each window shows of which sentence, sentences counted from 0 in each example; None where
+            they were not asked for.
     """
 
     input_ids: Tensor
@@ -54,6 +57,7 @@ class Batch:
     hard_negatives: Tensor
     criterion: Tensor
     post_index: Tensor
+    sentences: Tensor | None = None
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""

@@ -30,6 +30,7 @@ class EncodedExample:
         unknown: bool [K], outputs whose evidence is not known.
         evidence: int64 [s, 3], rows (output, first token, last token inclusive), tokens of the post.
         hard_negatives: int64 [h, 3], likewise.
+        sentences: int64 [s, 2], first and last token (inclusive) of each sentence; None where they are not asked for.
     """
 
     example: Example
@@ -40,6 +41,7 @@ class EncodedExample:
     unknown: NDArray[np.bool_]
     evidence: IntArray
     hard_negatives: IntArray
+    sentences: IntArray | None = None
 
 
 def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
@@ -70,6 +72,7 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
     spans: list[IntArray] = []
     cut_spans: list[IntArray] = []
     hard_negatives: list[IntArray] = []
+    sentences: list[IntArray] = []
 
     row = 0
     for example, frame in zip(examples, frames, strict=True):
@@ -80,6 +83,8 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
         cut_spans.append(_rows(example.evidence, cut, windows, row, begin))
         denied, _ = inside(example.hard_negatives[:, 1:], windows)
         hard_negatives.append(_rows(example.hard_negatives, denied, windows, row, begin))
+        if example.sentences is not None:
+            sentences.append(_sentence_rows(example.sentences, windows, row, begin))
         tokens = windows[:, :1] + np.arange(windows[0, 1] - windows[0, 0])
         stop = begin + tokens.shape[1]
         total = stop + len(frame.after)
@@ -110,6 +115,7 @@ def collate(examples: Sequence[EncodedExample], layout: Layout) -> Batch:
         hard_negatives=torch.from_numpy(np.concatenate(hard_negatives)),
         criterion=torch.tensor([example.example.criterion for example in examples], dtype=torch.int64),
         post_index=torch.tensor([example.example.post for example in examples], dtype=torch.int64),
+        sentences=torch.from_numpy(np.concatenate(sentences)) if sentences else None,
     )
 
 
@@ -129,3 +135,18 @@ def _rows(spans: IntArray, chosen: NDArray[np.bool_], windows: IntArray, row: in
     last = np.minimum(spans[span, 2], windows[window, 1] - 1)
     columns = (row + window, spans[span, 0], first + shift, last + shift)
     return np.stack(columns, axis=1).astype(np.int64)
+
+
+def _sentence_rows(sentences: IntArray, windows: IntArray, row: int, begin: int) -> IntArray:
+    """Rows (window, sentence, first, last, whole) of the batch for what windows show of sentences.
+
+    Args:
+        sentences: [s, 2], in tokens of the post.
+        windows: [n, 2].
+        row: Row of the batch that holds the first of the windows.
+        begin: Column of the batch where the post's tokens begin.
+    """
+    whole, cut = inside(sentences, windows)
+    numbered = np.insert(sentences, 0, np.arange(len(sentences)), axis=1)
+    shown = whole | cut
+    return np.concatenate([_rows(numbered, shown, windows, row, begin), whole[shown][:, None]], axis=1)

@@ -21,6 +21,7 @@ from redsm5.datamodules.frames import Layout
 from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.reading import read_corpus
 from redsm5.datamodules.sampler import PlanSampler
+from redsm5.datamodules.sentence_tokens import IntArray, sentence_tokens
 from redsm5.datamodules.split import GroupBy, Part, Split
 from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.datamodules.targets import Targets, targets_of
@@ -153,6 +154,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
         self._layout: Layout | None = None
         self._tokens: TokenTable | None = None
         self._targets: tuple[Targets, ...] | None = None
+        self._sentences: tuple[IntArray, ...] | None = None
         self._gold: dict[str, GoldPost] = {}
 
     def prepare_data(self) -> None:
@@ -200,6 +202,14 @@ class ReDSM5DataModule(pl.LightningDataModule):
         self._targets = tuple(
             targets_of(self.corpus, post.id, tokens.text(i)[1]) for i, post in enumerate(self.corpus.posts)
         )
+
+    def need_sentences(self) -> None:
+        """Let batches say where sentences are, from now on: not every head asks, and splitting posts takes a while."""
+        tokens = _ready(self._tokens)
+        if self._sentences is None:
+            self._sentences = tuple(
+                sentence_tokens(post.text, tokens.text(i)[1]) for i, post in enumerate(self.corpus.posts)
+            )
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -286,7 +296,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
     def _dataset(self, tokens: TokenTable, targets: tuple[Targets, ...], *, training: bool) -> PostDataset:
         layout = _ready(self._layout)
         settings = WindowSettings(self.max_length - layout.longest_frame, self.stride, self.max_windows, self.seed)
-        return PostDataset(tokens, targets, layout, settings, training=training)
+        return PostDataset(tokens, targets, layout, settings, training=training, sentences=self._sentences)
 
     def _sampler(self, part: Part, *, training: bool, position: tuple[int, int] = (0, 0)) -> PlanSampler:
         dataset = self._dataset(_ready(self._tokens), _ready(self._targets), training=training)

@@ -54,6 +54,7 @@ class PostDataset(Dataset[Batch]):
         layout: How windows are laid out.
         settings: How posts are cut.
         training: Whether windows are sampled; otherwise all are there.
+        sentences: Token ranges of the sentences of the posts, where batches are to say where sentences are.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class PostDataset(Dataset[Batch]):
         settings: WindowSettings,
         *,
         training: bool,
+        sentences: tuple[IntArray, ...] | None = None,
     ) -> None:
         self.tokens = tokens
         self.targets = targets
         self.layout = layout
         self.settings = settings
         self.training = training
+        self.sentences = sentences
 
     def __getitem__(self, planned: PlannedBatch) -> Batch:
         return collate([self.encode(example, planned.epoch) for example in planned.examples], self.layout)
@@ -111,7 +114,8 @@ class PostDataset(Dataset[Batch]):
             # Seeds count from 0; the criterion is -1 where an example is a whole post.
             key = (self.settings.seed, epoch, WINDOW_STREAM, example.post, example.criterion + 1)
             windows = windows[select_windows(priority, most, np.random.default_rng(key))]
-        return EncodedExample(example, windows, ids, offsets, labels, unknown, evidence, hard_negatives)
+        sentences = None if self.sentences is None else self.sentences[example.post]
+        return EncodedExample(example, windows, ids, offsets, labels, unknown, evidence, hard_negatives, sentences)
 
 
 def _only(rows: IntArray, criterion: int) -> IntArray:

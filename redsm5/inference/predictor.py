@@ -14,6 +14,7 @@ from redsm5.datamodules.corpus import Criterion, Post
 from redsm5.datamodules.dataset import PostDataset, WindowSettings
 from redsm5.datamodules.formats import Example
 from redsm5.datamodules.sampler import PlanSampler
+from redsm5.datamodules.sentence_tokens import sentence_tokens
 from redsm5.datamodules.targets import no_targets
 from redsm5.datamodules.tokenization import tokenize
 from redsm5.datamodules.tokenizer import check_vocabulary
@@ -113,12 +114,17 @@ class Predictor:
         Args:
             posts: With texts that are not empty.
         """
+        tokens = tokenize([post.text for post in posts], self._tokenizer)
+        sentences = None
+        if self.recipe.network.evidence_head.needs_sentences:
+            sentences = tuple(sentence_tokens(post.text, tokens.text(i)[1]) for i, post in enumerate(posts))
         dataset = PostDataset(
-            tokenize([post.text for post in posts], self._tokenizer),
+            tokens,
             (no_targets(len(self.criteria)),) * len(posts),
             self._layout,
             self._windows,
             training=False,
+            sentences=sentences,
         )
         collector = PredictionCollector(len(self.criteria), self.recipe.decoding)
         with torch.inference_mode():

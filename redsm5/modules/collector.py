@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class PredictionCollector:
         self.decoding = decoding
         self._entries: list[Entry] = []
 
-    def add(self, batch: Batch, output: ModelOutput, head: EvidenceModule) -> None:
+    def add(self, batch: Batch, output: ModelOutput, head: EvidenceModule[Any]) -> None:
         """Take the predictions of a batch: one post per example, or one (post, criterion) pair.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,17 +31,20 @@ class SpanDecoding:
     """Longest span, in characters"""
     nms_iou: float = 0.5
     """A span that overlaps a better one by more than this (intersection over union of characters) is dropped"""
-    top_k: int = 20
-    """Best starts and best ends per window that are paired"""
+    min_score: float | None = None
+    """Margin over null that a span must reach; without one the best are always ranked, and predicted above null"""
 
     def __post_init__(self) -> None:
         """Refuse impossible limits."""
-        for name in ("max_spans", "max_characters", "top_k"):
+        for name in ("max_spans", "max_characters"):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
         if not 0 <= self.nms_iou <= 1:
             raise ValueError(f"nms_iou is {self.nms_iou}; it must be between 0 and 1")
+        # Below 0 null wins anyway.
+        if self.min_score is not None and not (math.isfinite(self.min_score) and self.min_score >= 0):
+            raise ValueError(f"min_score is {self.min_score}; it must be a finite number of at least 0, or null")
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def decode_spans(candidates: Iterable[ScoredSpan], decoding: SpanDecoding) -> tu
 
     A span seen several times (by neighbouring windows) keeps its best score. Greedy non-maximum suppression: the best
     candidate stays, what overlaps it by more than ``nms_iou`` goes, and so on to ``max_spans``. Equal scores: the
-    earlier start, then the shorter span.
+    earlier start, then the shorter span. What does not reach ``min_score`` takes no part.
 
     Args:
         candidates: Spans of one example and output.
@@ -106,6 +110,9 @@ def decode_spans(candidates: Iterable[ScoredSpan], decoding: SpanDecoding) -> tu
 
 def _select(start: Ints, end: Ints, score: Floats, decoding: SpanDecoding) -> tuple[ScoredSpan, ...]:
     chosen: list[ScoredSpan] = []
+    if decoding.min_score is not None:
+        enough = score >= decoding.min_score
+        start, end, score = start[enough], end[enough], score[enough]
     while len(start) and len(chosen) < decoding.max_spans:
         # Not sorted: of thousands of candidates a few are asked for.
         ties = np.flatnonzero(score == score.max())

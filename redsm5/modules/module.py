@@ -22,7 +22,6 @@ from redsm5.modules.criteria_loss import BCE, CriteriaLoss
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
-from redsm5.modules.evidence_loss import EvidenceLoss
 from redsm5.modules.loss_means import LossMeans
 from redsm5.modules.network import Network
 from redsm5.modules.network_state import frozen_state, refuse_other_model, state_sha256
@@ -58,7 +57,6 @@ class MultiTaskModule(pl.LightningModule):
         criteria_head: Head that scores criteria.
         evidence_head: Head that finds evidence spans.
         criteria_loss: Loss of the criteria head.
-        evidence_loss: Weights inside the loss of the evidence head.
         decoding: How spans are read off the evidence head.
         lambda_class: Weight of the criteria loss.
         lambda_span: Weight of the evidence loss.
@@ -76,7 +74,6 @@ class MultiTaskModule(pl.LightningModule):
         criteria_head: CriteriaHead = LinearHead(),  # noqa: B008
         evidence_head: EvidenceHead = StartEnd(),  # noqa: B008
         criteria_loss: CriteriaLoss = BCE(),  # noqa: B008
-        evidence_loss: EvidenceLoss = EvidenceLoss(),  # noqa: B008
         decoding: SpanDecoding = SpanDecoding(),  # noqa: B008
         lambda_class: float = 1.0,
         lambda_span: float = 0.3,
@@ -92,6 +89,7 @@ class MultiTaskModule(pl.LightningModule):
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
         self.encoder_option = encoder
+        self._needs_sentences = evidence_head.needs_sentences
         self.peft_option = peft
         self._network = partial(
             Network,
@@ -103,7 +101,6 @@ class MultiTaskModule(pl.LightningModule):
             freezing=freezing,
         )
         self.criteria_loss_option = criteria_loss
-        self.evidence_loss_option = evidence_loss
         self.decoding = decoding
         self.lambda_class = lambda_class
         self.lambda_span = lambda_span
@@ -128,6 +125,8 @@ class MultiTaskModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Build network and losses; called by the Trainer once the corpus is read."""
+        if self._needs_sentences:
+            self.datamodule.need_sentences()
         if self.network is not None:
             return
         self.network = self.make_network(self.encoder_option)
@@ -189,18 +188,16 @@ class MultiTaskModule(pl.LightningModule):
         output = self(batch)
         criteria = self.criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
         assert self.network is not None
-        evidence = self.network.evidence_head.loss(output.evidence, batch, self.evidence_loss_option)
+        evidence = self.network.evidence_head.loss(output.evidence, batch)
         total = self.lambda_class * criteria + self.lambda_span * evidence.total
         penalty = self.peft_option.penalty(self.network.encoder) if self.training else None
         parts = {
             "loss_criteria": criteria,
             "loss_peft": criteria.new_zeros(()) if penalty is None else penalty,
-            "loss_positives": evidence.positives,
-            "loss_nulls": evidence.nulls,
-            "loss_hard_negatives": evidence.hard_negatives,
-            "loss_inside": evidence.inside,
+            **{f"loss_{name}": part.mean for name, part in evidence.parts.items()},
         }
-        means.add(parts, torch.cat([evidence.counts.new_full((2,), batch.size), evidence.counts]))
+        counts = torch.stack([part.having for part in evidence.parts.values()])
+        means.add(parts, torch.cat([counts.new_full((2,), batch.size), counts]))
         return output, total if penalty is None else total + penalty
 
     def on_train_epoch_start(self) -> None:
@@ -233,8 +230,9 @@ class MultiTaskModule(pl.LightningModule):
         means = losses.means(partial(self.trainer.strategy.reduce, reduce_op="sum"))
         if not means:
             return
-        parts = ("positives", "nulls", "hard_negatives", "inside")
-        evidence = self.evidence_loss_option.total(*(means[f"loss_{name}"] for name in parts))
+        assert self.network is not None
+        head = self.network.evidence_head
+        evidence = head.total({name: means[f"loss_{name}"] for name in head.weights})
         penalty = means.pop("loss_peft")
         if float(penalty):  # only AdaLoRA has one, in training
             means["loss_peft"] = penalty

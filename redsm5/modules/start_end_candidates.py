@@ -6,12 +6,20 @@ import torch
 from torch import Tensor
 
 from redsm5.datamodules.batch import Batch
-from redsm5.modules.decoding import Candidates, SpanDecoding
-from redsm5.modules.output import EvidenceOutput
+from redsm5.modules.decoding import Candidates
+from redsm5.modules.evidence_module import candidates_of, usable_tokens
 
 
 def best_spans(
-    output: EvidenceOutput, batch: Batch, decoding: SpanDecoding, *, inside_scale: float = 0.0
+    start: Tensor,
+    end: Tensor,
+    batch: Batch,
+    *,
+    top_k: int,
+    max_characters: int,
+    inside: Tensor | None = None,
+    inside_scale: float = 0.0,
+    allowed: Tensor | None = None,
 ) -> Candidates:
     """The best ``top_k`` starts times the best ``top_k`` ends of every window and output.
 
@@ -21,45 +29,44 @@ def best_spans(
     2019, section 4.3), plus ``inside_scale`` times the mean inside logit of the tokens i to j.
 
     Args:
-        output: Start and end logits fp32 [W, L, K].
+        start: fp32 [W, L, K], position 0 being null.
+        end: fp32 [W, L, K], likewise.
         batch: The batch.
-        decoding: Limits.
-        inside_scale: Weight of the inside logits, where the output has them.
+        top_k: Starts, and ends.
+        max_characters: The longest span.
+        inside: Inside logits fp32 [W, L, K], where the head has them.
+        inside_scale: Their weight.
+        allowed: bool [W, L, K], tokens that a span may hold; None for all of the context.
     """
-    margin_start = (output.start - output.start[:, :1]).transpose(1, 2)
-    margin_end = (output.end - output.end[:, :1]).transpose(1, 2)
+    margin_start = (start - start[:, :1]).transpose(1, 2)
+    margin_end = (end - end[:, :1]).transpose(1, 2)
     from_char, to_char = batch.offsets.long().unbind(dim=-1)
-    # Some tokenizers make tokens of no characters: they cannot bound a span.
-    usable = (batch.context_mask & (to_char > from_char)).unsqueeze(1)
+    usable = usable_tokens(batch, allowed)
 
-    starts, first = _top(margin_start, usable, decoding.top_k)
-    ends, last = _top(margin_end, usable, decoding.top_k)
+    starts, first = _top(margin_start, usable, top_k)
+    ends, last = _top(margin_end, usable, top_k)
     windows = torch.arange(len(from_char), device=from_char.device).view(-1, 1, 1)
     begin, stop = from_char[windows, first], to_char[windows, last]
 
     score = starts.unsqueeze(3) + ends.unsqueeze(2)
-    if output.inside is not None:
-        score = score + inside_scale * mean_between(output.inside.transpose(1, 2), first, last)
-    fits = stop.unsqueeze(2) - begin.unsqueeze(3) <= decoding.max_characters
-    allowed = (last.unsqueeze(2) >= first.unsqueeze(3)) & fits & score.isfinite()
-    window, k, i, j = allowed.nonzero(as_tuple=True)
+    if inside is not None:
+        score = score + inside_scale * mean_between(inside.transpose(1, 2), first, last)
+    fits = stop.unsqueeze(2) - begin.unsqueeze(3) <= max_characters
+    passing = (last.unsqueeze(2) >= first.unsqueeze(3)) & fits & score.isfinite()
+    if allowed is not None:
+        passing &= mean_between(allowed.transpose(1, 2).float(), first, last) == 1.0
+    window, k, i, j = passing.nonzero(as_tuple=True)
     parts = [(window, k, begin[window, k, i], stop[window, k, j], score[window, k, i, j])]
 
-    window, k = (~allowed.flatten(2).any(dim=2) & usable.any(dim=2)).nonzero(as_tuple=True)
+    window, k = (~passing.flatten(2).any(dim=2) & usable.any(dim=2)).nonzero(as_tuple=True)
     alone = margin_start + margin_end
-    if output.inside is not None:
-        alone = alone + inside_scale * output.inside.transpose(1, 2)
+    if inside is not None:
+        alone = alone + inside_scale * inside.transpose(1, 2)
     single, token = alone.masked_fill(~usable, -torch.inf)[window, k].max(dim=1)
     parts.append((window, k, from_char[window, token], to_char[window, token], single))
 
     window, k, begin, stop, score = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    return Candidates(
-        example=batch.window_example[window].cpu().numpy(),
-        output=k.cpu().numpy(),
-        start=begin.cpu().numpy(),
-        end=stop.cpu().numpy(),
-        score=score.double().cpu().numpy(),
-    )
+    return candidates_of(batch, window, k, begin, stop, score)
 
 
 def mean_between(values: Tensor, first: Tensor, last: Tensor) -> Tensor:

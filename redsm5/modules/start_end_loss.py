@@ -2,82 +2,84 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from redsm5.datamodules.batch import Batch
-from redsm5.modules.evidence_loss import EvidenceLoss
-from redsm5.modules.output import EvidenceLosses, EvidenceOutput
+from redsm5.modules.evidence_losses import Part, averaged
 
 
-def start_end_loss(output: EvidenceOutput, batch: Batch, settings: EvidenceLoss) -> EvidenceLosses:
-    """Soft-target cross-entropy with a null option, unlikelihood of hard negatives, and a loss per token.
+def bounds_parts(start: Tensor, end: Tensor, batch: Batch) -> dict[str, Part]:
+    """Soft-target cross-entropy with a null option, and unlikelihood of hard negatives.
 
-    A start/end term is the mean of its start and its end part, so that it keeps the scale of one softmax. Each kind
-    of term is averaged within an example, then over the examples that have the kind.
+    A term is the mean of its start and its end part, so that it keeps the scale of one softmax. Each kind of term is
+    averaged within an example, then over the examples that have the kind.
 
     Args:
-        output: Start, end and (where the head has them) inside logits fp32 [W, L, K], position 0 being null.
+        start: fp32 [W, L, K], position 0 being null.
+        end: fp32 [W, L, K], likewise.
         batch: The batch.
-        settings: Weights of the parts.
     """
     known = batch.evidence_mask
-    has_evidence = torch.zeros_like(known)
-    has_evidence[batch.spans[:, 0], batch.spans[:, 1]] = True
-    start_losses = cross_entropy(output.start, batch.spans, 2, has_evidence)
-    end_losses = cross_entropy(output.end, batch.spans, 3, has_evidence)
+    has_evidence = with_spans(batch)
+    start_losses = cross_entropy(start, batch.spans, 2, has_evidence)
+    end_losses = cross_entropy(end, batch.spans, 3, has_evidence)
     pair_losses = (start_losses + end_losses) / 2
 
     rows = batch.hard_negatives
-    row_losses = (unlikelihood(output.start, rows, 2) + unlikelihood(output.end, rows, 3)) / 2
+    row_losses = (unlikelihood(start, rows, 2) + unlikelihood(end, rows, 3)) / 2
 
     pair_example = batch.window_example.unsqueeze(-1).expand_as(known)
-    positives = averaged(pair_losses, known & has_evidence, pair_example, batch.size)
-    nulls = averaged(pair_losses, known & ~has_evidence, pair_example, batch.size)
-    hard = averaged(row_losses, known[rows[:, 0], rows[:, 1]], batch.window_example[rows[:, 0]], batch.size)
-
-    inside = inside_part(output.inside, batch, settings.inside_pos_weight)
-
-    return EvidenceLosses(
-        total=settings.total(positives.mean, nulls.mean, hard.mean, inside.mean),
-        positives=positives.mean,
-        nulls=nulls.mean,
-        hard_negatives=hard.mean,
-        inside=inside.mean,
-        examples=settings.total(positives.examples, nulls.examples, hard.examples, inside.examples),
-        counts=torch.stack([positives.having, nulls.having, hard.having, inside.having]),
-    )
+    return {
+        "positives": averaged(pair_losses, known & has_evidence, pair_example, batch.size),
+        "nulls": averaged(pair_losses, known & ~has_evidence, pair_example, batch.size),
+        "hard_negatives": averaged(
+            row_losses, known[rows[:, 0], rows[:, 1]], batch.window_example[rows[:, 0]], batch.size
+        ),
+    }
 
 
-def inside_part(logits: Tensor | None, batch: Batch, pos_weight: float) -> Part:
+def with_spans(batch: Batch) -> Tensor:
+    """Bool [W, K], which windows hold evidence of which output whole."""
+    has_evidence = torch.zeros_like(batch.evidence_mask)
+    has_evidence[batch.spans[:, 0], batch.spans[:, 1]] = True
+    return has_evidence
+
+
+def inside_part(logits: Tensor, batch: Batch, pos_weight: float) -> Part:
     """Binary cross-entropy of every context token and output: inside evidence, or not.
 
     Evidence that the window cuts counts with what is to be seen of it; only pairs with evidence that failed to align
     are left out.
 
     Args:
-        logits: fp32 [W, L, K], or None.
+        logits: fp32 [W, L, K].
         batch: The batch.
         pos_weight: Weight of a token inside evidence.
     """
-    if logits is None:
-        zeros = batch.labels.new_zeros(batch.size)
-        return Part(zeros, zeros.sum(), zeros.sum())
-    window, output, first, last = torch.cat([batch.spans, batch.cut_spans]).unbind(dim=1)
-    # +1 where a span begins, -1 behind its end: the running sum is above 0 inside spans, however they overlap.
-    edges = logits.new_zeros(logits.shape[0], logits.shape[1] + 1, logits.shape[2])
-    ones = torch.ones_like(first, dtype=edges.dtype)
-    edges.index_put_((window, first, output), ones, accumulate=True)
-    edges.index_put_((window, last + 1, output), -ones, accumulate=True)
-    target = (edges.cumsum(dim=1)[:, :-1] > 0).to(logits.dtype)
+    target = covered(torch.cat([batch.spans, batch.cut_spans]), logits.shape).to(logits.dtype)
     weight = logits.new_full((), pos_weight)  # filled on the device: a copy from here would wait for it
     losses = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="none")
     known = batch.context_mask.unsqueeze(-1) & ~batch.unknown.unsqueeze(1)
     example = batch.window_example.view(-1, 1, 1).expand_as(known)
     return averaged(losses, known, example, batch.size)
+
+
+def covered(rows: Tensor, shape: torch.Size) -> Tensor:
+    """Which tokens lie in a span, bool of a shape [W, L, K].
+
+    Args:
+        rows: int64 [S, 4], rows (window, output, first, last).
+        shape: [W, L, K].
+    """
+    window, output, first, last = rows.unbind(dim=1)
+    # +1 where a span begins, -1 behind its end: the running sum is above 0 inside spans, however they overlap.
+    edges = torch.zeros((shape[0], shape[1] + 1, shape[2]), device=rows.device)
+    ones = torch.ones_like(first, dtype=edges.dtype)
+    edges.index_put_((window, first, output), ones, accumulate=True)
+    edges.index_put_((window, last + 1, output), -ones, accumulate=True)
+    return edges.cumsum(dim=1)[:, :-1] > 0
 
 
 def cross_entropy(logits: Tensor, spans: Tensor, column: int, has_evidence: Tensor) -> Tensor:
@@ -116,27 +118,3 @@ def unlikelihood(logits: Tensor, rows: Tensor, column: int) -> Tensor:
     scores = logits[rows[:, 0], :, rows[:, 1]]
     others = scores.scatter(1, rows[:, column].unsqueeze(-1), -torch.inf)
     return scores.logsumexp(dim=1) - others.logsumexp(dim=1)
-
-
-class Part(NamedTuple):
-    """One kind of term: per example [E] (zero where it has none), mean over those that have some, their number."""
-
-    examples: Tensor
-    mean: Tensor
-    having: Tensor
-
-
-def averaged(losses: Tensor, chosen: Tensor, example: Tensor, n_examples: int) -> Part:
-    """Average the chosen losses within each example, then over the examples that have any.
-
-    Args:
-        losses: Any shape.
-        chosen: bool, same shape.
-        example: int64, same shape: the example of each loss.
-        n_examples: E.
-    """
-    zeros, index = losses.new_zeros(n_examples), example.flatten()
-    total = zeros.index_add(0, index, losses.where(chosen, 0.0).flatten())
-    count = zeros.index_add(0, index, chosen.flatten().to(losses.dtype))
-    examples, having = total / count.clamp(min=1), (count > 0).sum()
-    return Part(examples, examples.sum() / having.clamp(min=1), having.to(losses.dtype))

@@ -38,11 +38,21 @@ def dataclass_groups(prefix: str, owner: type) -> dict[str, type]:
 def _options(config: Namespace, groups: dict[str, type]) -> Iterator[tuple[str, type, dict[str, Any]]]:
     for key, option in groups.items():
         yield key, option, config[key].as_dict()
-    for key in list(config.keys()):
+    # What stands inside another option comes first, so that its own key is the one that is named.
+    for key in sorted(config.keys(), key=lambda key: -key.count(".")):
         if key.endswith(".class_path"):
             parent = key.removesuffix(".class_path")
             module, _, name = config[key].rpartition(".")
             option = getattr(importlib.import_module(module), name)
             if is_dataclass(option):
                 values = config.get(f"{parent}.init_args")
-                yield parent, option, values.as_dict() if values else {}
+                fields = (values.as_dict() if values else {}).items()
+                yield parent.replace(".init_args", ""), option, {field: _built(value) for field, value in fields}
+
+
+def _built(value: Any) -> Any:
+    """A value, or the option that it describes, so that the one that holds it can judge it."""
+    if not (isinstance(value, dict) and "class_path" in value):
+        return value
+    module, _, name = value["class_path"].rpartition(".")
+    return getattr(importlib.import_module(module), name)(**value.get("init_args", {}))

@@ -1,5 +1,7 @@
 """Random batches for the tests of the evidence head."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -66,3 +68,44 @@ def random_batch(seed, *, windows=5, length=9, n_outputs=3, span_rate=0.4, mask_
     example = np.unique(example, return_inverse=True)[1]
     mask = rng.random((windows, n_outputs)) >= mask_rate
     return make_batch(context, example, n_outputs, spans=spans, hard_negatives=hard, evidence_mask=mask)
+
+
+def with_sentences(batch, sentences):
+    """The batch with rows (window, sentence, first, last, whole)."""
+    batch.sentences = torch.tensor(sentences, dtype=torch.long).view(-1, 5)
+    return batch
+
+
+def random_sentences(batch, seed):
+    """Each window's context cut into pieces; every window of an example shows sentences of its own."""
+    rng = np.random.default_rng(seed)
+    rows, seen = [], dict.fromkeys(range(batch.size), 0)
+    for w in range(len(batch.window_example)):
+        tokens, e = np.flatnonzero(batch.context_mask[w].numpy()), int(batch.window_example[w])
+        cuts = np.sort(rng.choice(np.arange(1, len(tokens)), size=min(2, len(tokens) - 1), replace=False))
+        for piece in np.split(tokens, cuts):
+            rows.append((w, seen[e], piece[0], piece[-1], int(rng.random() < 0.8)))
+            seen[e] += 1
+    return with_sentences(batch, rows)
+
+
+def only(batch, example):
+    """The batch of one example alone, without the padding that the others made necessary; and its windows."""
+    windows = (batch.window_example == example).nonzero()[:, 0].tolist()
+    length = int(batch.context_mask[windows].nonzero()[:, 1].max()) + 1
+
+    def rows(table):
+        kept = [[windows.index(row[0]), *row[1:]] for row in table.tolist() if row[0] in windows]
+        return torch.tensor(kept, dtype=torch.long).view(-1, table.shape[1])
+
+    tables = ("spans", "cut_spans", "hard_negatives", "sentences")
+    by_token = ("input_ids", "attention_mask", "context_mask", "offsets")
+    alone = replace(
+        batch,
+        **{name: rows(getattr(batch, name)) for name in tables},
+        **{name: getattr(batch, name)[windows, :length] for name in by_token},
+        **{name: getattr(batch, name)[windows] for name in ("evidence_mask", "unknown")},
+        **{name: getattr(batch, name)[[example]] for name in ("labels", "criterion", "post_index")},
+        window_example=torch.zeros(len(windows), dtype=torch.long),
+    )
+    return alone, windows

@@ -9,7 +9,6 @@ from redsm5.modules.aggregation import Mean as MeanWindows
 from redsm5.modules.criteria_head import CriteriaHead, LinearHead
 from redsm5.modules.criteria_loss import BCE, CriteriaLoss
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
-from redsm5.modules.evidence_loss import EvidenceLoss
 from redsm5.modules.pooling import CLS, Mean, Pooling
 from redsm5.optim.optimizers import AdamW, Optimizer
 from redsm5.optim.schedules import Linear, Schedule
@@ -32,7 +31,7 @@ def parse(base, *arguments):
         (CriteriaHead, ["--option=LinearHead", "--option.dropout=0"], LinearHead(0.0)),
         (EvidenceHead, ["--option=StartEnd", "--option.dropout=0.3"], StartEnd(0.3)),
         (CriteriaLoss, ["--option=BCE", "--option.pos_weight=sqrt"], BCE("sqrt")),
-        (EvidenceLoss, ["--option.null_weight=0.1"], EvidenceLoss(0.1)),
+        (EvidenceHead, ["--option=StartEnd", "--option.null_weight=0.1"], StartEnd(null_weight=0.1)),
         (Optimizer, ["--option=AdamW", "--option.betas=[0.9,0.98]"], AdamW(betas=(0.9, 0.98))),
         (
             Schedule,
@@ -63,7 +62,7 @@ def test_foreign_key_or_value_is_refused_while_parsing(base, arguments):
 
 def test_option_files_import_no_torch():
     modules = [
-        *("pooling", "aggregation", "criteria_head", "criteria_loss", "evidence_head", "evidence_loss", "decoding"),
+        *("pooling", "aggregation", "criteria_head", "criteria_loss", "evidence_head", "decoding"),
         "output",
     ]
     imports = [f"redsm5.modules.{name}" for name in modules]

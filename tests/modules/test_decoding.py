@@ -87,6 +87,9 @@ def test_decode_spans_does_not_depend_on_the_order_of_candidates(spans, decoding
         # Equal scores: the earlier, then the shorter.
         ([(3, 9, 1.0), (0, 2, 1.0), (0, 1, 1.0)], SpanDecoding(max_spans=2), [(0, 1, 1.0), (3, 9, 1.0)]),
         ([(0, 1, -5.0)], SpanDecoding(), [(0, 1, -5.0)]),
+        # What does not reach min_score is not there at all: it neither ranks nor suppresses.
+        ([(0, 1, -5.0)], SpanDecoding(min_score=0.0), []),
+        ([(0, 9, 1.0), (20, 30, 2.0), (40, 50, 0.9)], SpanDecoding(min_score=1.0), [(20, 30, 2.0), (0, 9, 1.0)]),
     ],
 )
 def test_decode_spans_table(spans, decoding, expected):
@@ -109,7 +112,14 @@ def test_decode_treats_examples_and_outputs_apart(rows, decoding):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("max_spans", 0), ("max_characters", 0), ("top_k", 0), ("nms_iou", -0.1), ("nms_iou", 1.1)],
+    [
+        ("max_spans", 0),
+        ("max_characters", 0),
+        ("nms_iou", -0.1),
+        ("nms_iou", 1.1),
+        ("min_score", -0.1),
+        ("min_score", float("inf")),
+    ],
 )
 def test_span_decoding_refuses(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):

@@ -7,9 +7,7 @@ from scipy.special import expit, log_softmax, softmax
 from span_batches import make_batch, random_batch
 
 from redsm5.modules.evidence_head import StartEnd
-from redsm5.modules.evidence_loss import EvidenceLoss
-from redsm5.modules.output import EvidenceOutput
-from redsm5.modules.start_end import MASKED
+from redsm5.modules.start_end import MASKED, StartEndOutput
 
 
 def output_of(batch, n_outputs, seed=0, scale=2.0):
@@ -22,7 +20,7 @@ def output_of(batch, n_outputs, seed=0, scale=2.0):
 
 
 def loss_of(output, batch, **weights):
-    return StartEnd(inside=False).build(1, 1).loss(output, batch, EvidenceLoss(**weights))
+    return StartEnd(inside=False, **weights).build(1, 1).loss(output, batch)
 
 
 def reference(output, batch, null_weight, hard_negative_weight):
@@ -94,7 +92,7 @@ def test_loss_equals_a_loop_over_pairs(seed, span_rate, mask_rate, null_weight, 
     batch = random_batch(seed, span_rate=span_rate, mask_rate=mask_rate)
     _, states, output = output_of(batch, 3, seed)
     losses = loss_of(output, batch, null_weight=null_weight, hard_negative_weight=hard_weight)
-    actual = [float(part.detach()) for part in (losses.total, losses.positives, losses.nulls, losses.hard_negatives)]
+    actual = [float(part.detach()) for part in (losses.total, *(part.mean for part in losses.parts.values()))]
     np.testing.assert_allclose(actual, reference(output, batch, null_weight, hard_weight), rtol=2e-4, atol=1e-5)
     losses.total.backward()
     assert states.grad.isfinite().all()
@@ -102,10 +100,10 @@ def test_loss_equals_a_loop_over_pairs(seed, span_rate, mask_rate, null_weight, 
 
 def test_loss_of_a_uniform_softmax_is_the_log_of_its_size():
     batch = make_batch([[0, 1, 1, 1]], [0], 2, spans=[(0, 0, 1, 2)])
-    flat = EvidenceOutput(start=torch.zeros(1, 4, 2), end=torch.zeros(1, 4, 2))
+    flat = StartEndOutput(start=torch.zeros(1, 4, 2), end=torch.zeros(1, 4, 2))
     losses = loss_of(flat, batch)
-    assert losses.positives.item() == pytest.approx(np.log(4))
-    assert losses.nulls.item() == pytest.approx(np.log(4))
+    assert losses.parts["positives"].mean.item() == pytest.approx(np.log(4))
+    assert losses.parts["nulls"].mean.item() == pytest.approx(np.log(4))
     assert losses.total.item() == pytest.approx(2 * np.log(4))
 
 
@@ -116,8 +114,8 @@ def test_loss_is_least_where_probability_is_shared_by_all_gold_starts():
     both[0, [1, 3]] = 5.0
     one[0, 1] = 5.0
     end = torch.zeros(1, 5, 1)
-    of_both = loss_of(EvidenceOutput(both, end), batch).positives
-    of_one = loss_of(EvidenceOutput(one, end), batch).positives
+    of_both = loss_of(StartEndOutput(both, end), batch).parts["positives"].mean
+    of_one = loss_of(StartEndOutput(one, end), batch).parts["positives"].mean
     # A uniform target over two positions has the entropy log 2; the flat ends cost log 5.
     assert of_both.item() == pytest.approx((np.log(2) + np.log(5)) / 2, abs=1e-4)
     assert of_one > of_both + 1
@@ -144,8 +142,8 @@ def test_loss_without_anything_to_learn_is_zero_with_zero_gradient(spans, hard_n
 def test_loss_without_nulls_is_that_of_positives():
     batch = make_batch([[0, 1, 1, 1]], [0], 1, spans=[(0, 0, 1, 2)])
     losses = loss_of(output_of(batch, 1)[2], batch, null_weight=3.0)
-    assert losses.nulls.item() == 0
-    assert losses.total.item() == losses.positives.item() > 0
+    assert losses.parts["nulls"].mean.item() == 0
+    assert losses.total.item() == losses.parts["positives"].mean.item() > 0
 
 
 def test_masked_pair_gets_no_gradient():
@@ -166,8 +164,8 @@ def test_long_example_weighs_no_more_than_a_short_one():
     short = make_batch([context] * 2, [0, 1], 2, spans=one, hard_negatives=[(1, 1, 2, 3)])
     index = torch.tensor([0, 1, 1, 1, 1])
     long = make_batch([context] * 5, index, 2, spans=one, hard_negatives=[(window, 1, 2, 3) for window in range(1, 5)])
-    of_short = loss_of(EvidenceOutput(start, end), short)
-    of_long = loss_of(EvidenceOutput(start[index], end[index]), long)
+    of_short = loss_of(StartEndOutput(start, end), short)
+    of_long = loss_of(StartEndOutput(start[index], end[index]), long)
     torch.testing.assert_close(of_long.total, of_short.total)
     torch.testing.assert_close(of_long.examples, of_short.examples)
 
@@ -191,7 +189,7 @@ def test_examples_hold_each_examples_own_weighted_sum():
             hard_negatives=local(batch.hard_negatives),
             evidence_mask=batch.evidence_mask[rows],
         )
-        own = reference(EvidenceOutput(output.start[rows], output.end[rows]), alone, 0.7, 0.3)[0]
+        own = reference(StartEndOutput(output.start[rows], output.end[rows]), alone, 0.7, 0.3)[0]
         assert losses.examples[e].item() == pytest.approx(own, rel=1e-4)
 
 
@@ -201,11 +199,11 @@ def test_hard_negative_that_is_certain_still_has_a_gradient(margin):
     start = torch.zeros(1, 4, 1)
     start[0, 1] = margin
     start.requires_grad_()
-    losses = loss_of(EvidenceOutput(start, torch.zeros(1, 4, 1)), batch, null_weight=0.0, hard_negative_weight=0.5)
+    losses = loss_of(StartEndOutput(start, torch.zeros(1, 4, 1)), batch, null_weight=0.0, hard_negative_weight=0.5)
     losses.total.backward()
     # -log(1 - p) with p = e^m / (e^m + 3), which is log((e^m + 3) / 3); the end's p is 1/4.
     expected = (np.logaddexp(margin, np.log(3)) - np.log(3) + np.log(4 / 3)) / 2
-    assert losses.hard_negatives.item() == pytest.approx(expected, rel=1e-5)
+    assert losses.parts["hard_negatives"].mean.item() == pytest.approx(expected, rel=1e-5)
     assert start.grad.isfinite().all()
     p = 1 / (1 + 3 * np.exp(-margin))
     assert start.grad[0, 1, 0].item() == pytest.approx(0.5 * 0.5 * p, rel=1e-4)
@@ -219,7 +217,7 @@ def test_training_on_the_loss_finds_gold_and_avoids_the_hard_negative():
     optimizer = torch.optim.Adam([logits], lr=0.3)
     for _ in range(60):
         optimizer.zero_grad()
-        loss_of(EvidenceOutput(logits[0], logits[1]), batch).total.backward()
+        loss_of(StartEndOutput(logits[0], logits[1]), batch).total.backward()
         optimizer.step()
     assert logits[0, :, :, 0].argmax(dim=-1).tolist() == [2, 0]
     assert logits[1, :, :, 0].argmax(dim=-1).tolist() == [3, 0]
@@ -227,9 +225,9 @@ def test_training_on_the_loss_finds_gold_and_avoids_the_hard_negative():
 
 @pytest.mark.parametrize("name", ["null_weight", "hard_negative_weight"])
 @pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan")])
-def test_evidence_loss_refuses_weight(name, value):
+def test_start_end_refuses_weight(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):
-        EvidenceLoss(**{name: value})
+        StartEnd(**{name: value})
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])

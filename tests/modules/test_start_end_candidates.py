@@ -7,7 +7,7 @@ from span_batches import make_batch, random_batch
 
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.evidence_head import StartEnd
-from redsm5.modules.output import EvidenceOutput
+from redsm5.modules.start_end import StartEndOutput
 
 
 def random_output(batch, n_outputs, seed):
@@ -18,8 +18,8 @@ def random_output(batch, n_outputs, seed):
     return head(torch.randn(*batch.context_mask.shape, 7), batch)
 
 
-def rows_of(output, batch, decoding):
-    found = StartEnd(inside=False).build(1, 1).candidates(output, batch, decoding)
+def rows_of(output, batch, decoding, top_k=20):
+    found = StartEnd(inside=False, top_k=top_k).build(1, 1).candidates(output, batch, decoding)
     columns = (found.example, found.output, found.start, found.end, found.score)
     assert len({len(column) for column in columns}) == 1
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
@@ -44,7 +44,7 @@ def all_pairs(output, batch, max_characters):
 def test_candidates_are_all_pairs_where_top_k_covers_the_window(seed, max_characters, extra):
     batch = random_batch(seed)
     output = random_output(batch, 3, seed)
-    found = rows_of(output, batch, SpanDecoding(top_k=9 + extra, max_characters=max_characters))
+    found = rows_of(output, batch, SpanDecoding(max_characters=max_characters), 9 + extra)
     expected = all_pairs(output, batch, max_characters)
     assert [row[:4] for row in found] == [row[:4] for row in expected]
     np.testing.assert_allclose([row[4] for row in found], [row[4] for row in expected], rtol=1e-4, atol=1e-4)
@@ -56,7 +56,7 @@ def test_candidates_of_fewer_starts_are_a_part_with_one_at_least(seed, top_k, ma
     batch = random_batch(seed)
     batch.window_example, batch.labels = torch.arange(5), torch.zeros(5, 3)  # a window is an example
     output = random_output(batch, 3, seed)
-    found = rows_of(output, batch, SpanDecoding(top_k=top_k, max_characters=max_characters))
+    found = rows_of(output, batch, SpanDecoding(max_characters=max_characters), top_k)
     everything = {row[:4] for row in all_pairs(output, batch, 600)}
     assert {row[:4] for row in found} <= everything
     assert {row[:2] for row in found} == {(w, k) for w in range(5) for k in range(3)}
@@ -71,7 +71,7 @@ def test_best_pair_is_found_with_few_starts_where_it_is_in_order(seed, top_k):
         usable = batch.context_mask[0]
         first = int(output.start[0, :, k].masked_fill(~usable, -torch.inf).argmax())
         last = int(output.end[0, :, k].masked_fill(~usable, -torch.inf).argmax())
-        found = rows_of(output, batch, SpanDecoding(top_k=top_k))
+        found = rows_of(output, batch, SpanDecoding(), top_k)
         best = max((row for row in found if row[1] == k), key=lambda row: row[4])
         if first <= last:
             assert best[2:4] == (4 * first, 4 * last + 3)
@@ -86,20 +86,20 @@ def logits(windows, length, n_outputs, values):
 
 def test_best_token_stands_in_where_all_starts_follow_all_ends():
     batch = make_batch([[0, 1, 1, 1, 1]], [0], 1)
-    output = EvidenceOutput(logits(1, 5, 1, {(0, 4, 0): 9.0}), logits(1, 5, 1, {(0, 1, 0): 9.0, (0, 2, 0): 2.0}))
+    output = StartEndOutput(logits(1, 5, 1, {(0, 4, 0): 9.0}), logits(1, 5, 1, {(0, 1, 0): 9.0, (0, 2, 0): 2.0}))
     # Tokens 1 and 4 score 9 alike: the first of them.
-    assert rows_of(output, batch, SpanDecoding(top_k=1)) == [(0, 0, 4, 7, 9.0)]
+    assert rows_of(output, batch, SpanDecoding(), 1) == [(0, 0, 4, 7, 9.0)]
 
 
 def test_best_token_stands_in_even_if_too_long():
     batch = make_batch([[0, 1, 1]], [0], 1)
-    output = EvidenceOutput(logits(1, 3, 1, {(0, 2, 0): 1.0}), logits(1, 3, 1, {}))
+    output = StartEndOutput(logits(1, 3, 1, {(0, 2, 0): 1.0}), logits(1, 3, 1, {}))
     assert rows_of(output, batch, SpanDecoding(max_characters=2)) == [(0, 0, 8, 11, 1.0)]
 
 
 def test_score_is_the_margin_over_null():
     batch = make_batch([[0, 1]], [0], 1)
-    output = EvidenceOutput(
+    output = StartEndOutput(
         logits(1, 2, 1, {(0, 0, 0): 3.0, (0, 1, 0): 1.0}), logits(1, 2, 1, {(0, 0, 0): 0.5, (0, 1, 0): 4.0})
     )
     assert rows_of(output, batch, SpanDecoding()) == [(0, 0, 4, 7, 1.5)]
@@ -145,7 +145,9 @@ def test_candidates_of_a_large_batch_number_at_most_the_grid(n_outputs):
     context[:, 0] = False
     batch = make_batch(context, np.arange(64), n_outputs)
     found = (
-        StartEnd(inside=False).build(1, 1).candidates(random_output(batch, n_outputs, 0), batch, SpanDecoding(top_k=20))
+        StartEnd(inside=False, top_k=20)
+        .build(1, 1)
+        .candidates(random_output(batch, n_outputs, 0), batch, SpanDecoding())
     )
     per_pair = np.bincount(found.example * n_outputs + found.output)
     assert len(per_pair) == 64 * n_outputs

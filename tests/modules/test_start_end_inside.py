@@ -7,12 +7,11 @@ from span_batches import make_batch, random_batch
 
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.evidence_head import StartEnd
-from redsm5.modules.evidence_loss import EvidenceLoss
-from redsm5.modules.output import EvidenceOutput
+from redsm5.modules.start_end import StartEndOutput
 from redsm5.modules.start_end_candidates import best_spans, mean_between
 from redsm5.modules.start_end_loss import inside_part
 
-ONLY_INSIDE = EvidenceLoss(null_weight=0.0, hard_negative_weight=0.0, inside_weight=2.0, inside_pos_weight=3.0)
+ONLY_INSIDE = {"null_weight": 0.0, "hard_negative_weight": 0.0, "inside_weight": 2.0, "inside_pos_weight": 3.0}
 
 
 def random_inside(batch, n_outputs, seed):
@@ -53,21 +52,22 @@ def test_cut_evidence_is_inside_though_its_pair_is_masked():
 
 def test_inside_part_enters_the_total_with_its_weight():
     batch = make_batch([[0, 1, 1, 1, 0]], [0], 1, spans=[(0, 0, 2, 3)])
-    head = StartEnd(dropout=0.0).build(4, 1)
+    head = StartEnd(dropout=0.0, **ONLY_INSIDE).build(4, 1)
     output = head(torch.randn(1, 5, 4), batch)
-    losses = head.loss(output, batch, ONLY_INSIDE)
-    assert losses.inside > 0
-    assert losses.total.item() == pytest.approx((losses.positives + 2 * losses.inside).item(), rel=1e-6)
-    off = head.loss(output, batch, EvidenceLoss(0.0, 0.0, inside_weight=0.0))
-    assert off.total.item() == pytest.approx(losses.positives.item(), rel=1e-6)
+    losses = head.loss(output, batch)
+    positives, inside = losses.parts["positives"].mean, losses.parts["inside"].mean
+    assert inside > 0
+    assert losses.total.item() == pytest.approx((positives + 2 * inside).item(), rel=1e-6)
+    off = StartEnd(0.0, 0.0, 0.0, inside_weight=0.0).build(4, 1).loss(output, batch)
+    assert off.total.item() == pytest.approx(positives.item(), rel=1e-6)
 
 
 def test_head_without_inside_has_no_such_logits_and_no_such_loss():
     batch = make_batch([[0, 1, 1, 1, 0]], [0], 1, spans=[(0, 0, 2, 3)])
-    head = StartEnd(dropout=0.0, inside=False).build(4, 1)
+    head = StartEnd(dropout=0.0, inside=False, **ONLY_INSIDE).build(4, 1)
     output = head(torch.randn(1, 5, 4), batch)
     assert output.inside is None
-    assert head.loss(output, batch, ONLY_INSIDE).inside.item() == 0
+    assert head.loss(output, batch).parts.keys() == head.weights.keys() == {"positives", "nulls", "hard_negatives"}
     assert head.linear.out_features == 2
 
 
@@ -97,7 +97,7 @@ def test_mean_between_equals_numpy(seed):
 def test_score_of_a_span_adds_its_scaled_mean_inside_logit(scale):
     batch = make_batch([[0, 1, 1, 1, 0]], [0], 1)
     start, end, inside = (random_inside(batch, 1, seed) for seed in range(3))
-    found = best_spans(EvidenceOutput(start, end, inside), batch, SpanDecoding(), inside_scale=scale)
+    found = best_spans(start, end, batch, top_k=20, max_characters=600, inside=inside, inside_scale=scale)
     assert len(found.score) == 6
     for a, b, score in zip(found.start // 4, (found.end - 3) // 4, found.score, strict=True):
         margin = start[0, a, 0] + end[0, b, 0] - start[0, 0, 0] - end[0, 0, 0]
@@ -109,10 +109,10 @@ def test_inside_scale_moves_the_best_span():
     flat = torch.zeros(1, 6, 1)
     flat[0, 1] = 1.0
     inside = torch.tensor([0.0, -4, -4, 4, 4, 0]).view(1, 6, 1)
-    output = EvidenceOutput(flat, flat.flip(1).roll(0, 1), inside)
+    output = StartEndOutput(flat, flat.flip(1).roll(0, 1), inside)
     best = {}
     for scale in (0.0, 10.0):
-        found = best_spans(output, batch, SpanDecoding(), inside_scale=scale)
+        found = StartEnd(inside_scale=scale).build(4, 1).candidates(output, batch, SpanDecoding())
         i = int(np.argmax(found.score))
         best[scale] = (found.start[i] // 4, (found.end[i] - 3) // 4)
     assert best[0.0][0] == 1
@@ -120,14 +120,15 @@ def test_inside_scale_moves_the_best_span():
 
 
 @pytest.mark.parametrize(
-    ("option", "field", "value"),
+    ("field", "value"),
     [
-        (StartEnd, "inside_scale", -1.0),
-        (StartEnd, "inside_scale", float("nan")),
-        (EvidenceLoss, "inside_weight", -0.1),
-        (EvidenceLoss, "inside_pos_weight", float("inf")),
+        ("inside_scale", -1.0),
+        ("inside_scale", float("nan")),
+        ("inside_weight", -0.1),
+        ("inside_pos_weight", float("inf")),
+        ("top_k", 0),
     ],
 )
-def test_impossible_inside_options_are_refused(option, field, value):
+def test_impossible_inside_options_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
-        option(**{field: value})
+        StartEnd(**{field: value})
