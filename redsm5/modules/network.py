@@ -75,11 +75,14 @@ class Network(nn.Module):
         """Criteria logits [E, K] and the evidence head's output, both fp32."""
         states, first_tokens = self.encode(batch)
         vectors = self.pooling(states, batch.context_mask, first_tokens)
+        if self.coupling is None:
+            # Criteria first: the order of the heads decides the dropout masks that a seed draws.
+            logits = self.aggregation(vectors, self.criteria_head, batch.window_example, batch.size)
         evidence = cast(EvidenceOutput, self.evidence_head(states, batch))
         if self.coupling is not None:
             probabilities = self.evidence_head.token_probabilities(evidence, batch)
             vectors = self.coupling(vectors, states, probabilities, batch.context_mask)
-        logits = self.aggregation(vectors, self.criteria_head, batch.window_example, batch.size)
+            logits = self.aggregation(vectors, self.criteria_head, batch.window_example, batch.size)
         return ModelOutput(criteria_logits=logits.float(), evidence=evidence)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
