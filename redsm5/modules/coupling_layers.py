@@ -74,9 +74,12 @@ class SpanCoupling(nn.Module):
                 weights = scores.masked_fill(~context_mask.unsqueeze(-1), MASKED).softmax(dim=1)
             case "max":
                 penalty = p.clamp(min=TINY).log() - strength.clamp(min=TINY).log().unsqueeze(1)
+                # Or a padding's 0 would outdo a context of features below log TINY.
+                penalty = penalty.masked_fill(~context_mask.unsqueeze(-1), MASKED)
                 # Criterion by criterion: [W, L, K, H] at once would be K times the states.
                 peaks = [(states + column.unsqueeze(-1)).max(dim=1).values for column in penalty.unbind(-1)]
-                return strength.unsqueeze(-1) * torch.stack(peaks, dim=1)
+                bare = ~context_mask.any(dim=1)[:, None, None]
+                return strength.unsqueeze(-1) * torch.stack(peaks, dim=1).masked_fill(bare, 0)
         return strength.unsqueeze(-1) * (weights.transpose(1, 2) @ states)
 
     def _join(self, window: Tensor, evidence: Tensor) -> Tensor:
