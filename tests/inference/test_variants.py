@@ -39,8 +39,8 @@ RUNS = {
         "--model.coupling.join=weighted_sum", "--model.peft=LoRA", "--model.peft.r=2",
     ),
     "pairs, attention and weighted mean": (
-        "--model.coupling=EvidenceInformed", "--model.coupling.pooling=attention", "--model.coupling.join=weighted_mean",
-        "--data.format=BinaryPairs", "--data.max_length=128",
+        "--model.coupling=EvidenceInformed", "--model.coupling.pooling=attention",
+        "--model.coupling.join=weighted_mean", "--data.format=BinaryPairs", "--data.max_length=128",
     ),
 }  # fmt: skip
 
@@ -78,7 +78,7 @@ def test_runs_name_every_variant():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("pooling", "join"), product(get_args(SpanPooling), get_args(Join)))
+@pytest.mark.parametrize(("pooling", "join"), [*product(get_args(SpanPooling), get_args(Join))])
 def test_every_coupling_is_saved_and_loaded(pooling, join, tiny_corpus_dir, tiny_encoder, tmp_path):
     more = (
         "--model.coupling=EvidenceInformed", f"--model.coupling.pooling={pooling}", f"--model.coupling.join={join}",
