@@ -62,7 +62,8 @@ class Network(nn.Module):
             refuse_misfit(peft, freezing, facts(encoder.id, encoder.revision))
         self.encoder = encoder.build()
         attach(self.encoder, peft, freezing, id=encoder.id)
-        refuse_unfit(pooling, facts_of_config(encoder.id, self.encoder.config.to_dict()))
+        if pooling.needs_facts:
+            refuse_unfit(pooling, facts_of_config(encoder.id, self.encoder.config.to_dict()))
         hidden, read = self.encoder.hidden_size, coupling.width(self.encoder.hidden_size)
         self.layers_read = pooling.layers_read
         self.pooling = pooling.build(hidden)

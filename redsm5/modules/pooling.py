@@ -29,6 +29,11 @@ class Pooling(ABC):
         """Of how many of the encoder's last layers it reads the first token."""
         return 1
 
+    @property
+    def needs_facts(self) -> bool:
+        """Whether it does not go with every encoder."""
+        return False
+
     def misfit(self, facts: EncoderFacts) -> str | None:
         """Why it does not go with an encoder, beginning with the field; None where it does.
 
@@ -73,6 +78,11 @@ class Attention(Pooling):
 
         return ContextAttention(hidden_size, self.heads)
 
+    @property
+    def needs_facts(self) -> bool:
+        """Several heads do not share out any number of features."""
+        return self.heads > 1
+
     def misfit(self, facts: EncoderFacts) -> str | None:
         """The heads share out the features of a state."""
         if facts.hidden % self.heads == 0:
@@ -102,6 +112,11 @@ class ScalarMix(Pooling):
     def layers_read(self) -> int:
         """As many as are mixed."""
         return self.layers
+
+    @property
+    def needs_facts(self) -> bool:
+        """It depends on how many layers there are."""
+        return True
 
     def misfit(self, facts: EncoderFacts) -> str | None:
         """The encoder has so many layers."""
