@@ -98,13 +98,14 @@ class Network(nn.Module):
         leading = (batch.context_mask.cumsum(dim=1) == 0) & batch.attention_mask.bool()
         parts = []
         for i in range(0, windows, step):
-            layers = self.encoder.last_layers(
-                self.layers_read,
+            window = (
                 batch.input_ids[i : i + step],
                 batch.attention_mask[i : i + step],
                 None if types is None else types[i : i + step],
                 leading[i : i + step],
             )
+            n = self.layers_read
+            layers = (self.encoder(*window),) if n == 1 else self.encoder.last_layers(n, *window)
             parts.append((layers[-1], torch.stack([states[:, 0] for states in layers], dim=1)))
         states, first_tokens = (part[0] if len(part) == 1 else torch.cat(part) for part in zip(*parts, strict=True))
         return states, first_tokens
