@@ -57,6 +57,7 @@ def test_help_imports_no_torch(args):
     "package",
     [
         "redsm5.modules.pooling",
+        "redsm5.modules.coupling",
         "redsm5.modules.aggregation",
         "redsm5.modules.criteria_head",
         "redsm5.modules.evidence_head",

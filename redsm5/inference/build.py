@@ -33,6 +33,7 @@ def build_network(files: ModelFiles, n_outputs: int) -> Network:
             n_outputs=n_outputs,
             peft=options.peft,
             freezing=options.freezing,
+            coupling=options.coupling,
         )
     allowed_missing: Set[str] = frozenset()
     if files.base is not None:

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from redsm5.datamodules.formats import Format
 from redsm5.errors import UserError
 from redsm5.modules.aggregation import Aggregation
+from redsm5.modules.coupling import Coupling, Independent
 from redsm5.modules.criteria_head import CriteriaHead
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.encoder import Encoder
@@ -35,6 +36,7 @@ class NetworkRecipe:
     evidence_head: EvidenceHead
     peft: PEFT = NoPEFT()  # noqa: RUF009 - frozen dataclasses: sharing one default instance is safe
     freezing: Freezing = NoFreezing()  # noqa: RUF009
+    coupling: Coupling = Independent()  # noqa: RUF009
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ def merged_config(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: From ``recipe_config``.
     """
-    defaults = {field.name for field in fields(NetworkRecipe) if field.default is not MISSING}
-    return {**config, "model": {name: value for name, value in config["model"].items() if name not in defaults}}
+    folded = {"peft", "freezing"}
+    return {**config, "model": {name: value for name, value in config["model"].items() if name not in folded}}
 
 
 def read_recipe(config: Any, source: str) -> Recipe:

@@ -19,7 +19,7 @@ class Aggregation(ABC):
 
     @abstractmethod
     def build(self, hidden_size: int, n_outputs: int) -> nn.Module:
-        """The module: (vectors [W, H], head, window_example [W], n_examples) -> logits fp32 [E, K].
+        """The module: (vectors [W, H] or [W, K, H], head, window_example [W], n_examples) -> logits fp32 [E, K].
 
         Args:
             hidden_size: H, the width of the window vectors.

@@ -1,11 +1,13 @@
 """The aggregations as modules: scatter operations only, in fp32.
 
-All share one signature: window vectors [W, H], the criteria head, the example of each window (int64 [W]) and the number
-of examples E; out come logits [E, K]. Every example has at least one window.
+All share one signature: window vectors, the criteria head, the example of each window (int64 [W]) and the number of
+examples E; out come logits [E, K]. Every example has at least one window. Vectors are [W, H], one for all outputs, or
+[W, K, H], one per output, of which output k reads the k-th: the same vector K times is the same as that vector once.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from redsm5.modules.criteria_head_layers import CriteriaModule
@@ -16,7 +18,7 @@ class WindowMax(nn.Module):
 
     def forward(self, vectors: Tensor, head: CriteriaModule, window_example: Tensor, n_examples: int) -> Tensor:
         """Logits fp32 [E, K]."""
-        return segment_max(head(vectors).float(), window_example, n_examples)
+        return segment_max(window_logits(head, vectors), window_example, n_examples)
 
 
 class WindowMean(nn.Module):
@@ -24,7 +26,7 @@ class WindowMean(nn.Module):
 
     def forward(self, vectors: Tensor, head: CriteriaModule, window_example: Tensor, n_examples: int) -> Tensor:
         """Logits fp32 [E, K]."""
-        return segment_mean(head(vectors).float(), window_example, n_examples)
+        return segment_mean(window_logits(head, vectors), window_example, n_examples)
 
 
 class WindowLogMeanExp(nn.Module):
@@ -40,7 +42,7 @@ class WindowLogMeanExp(nn.Module):
 
     def forward(self, vectors: Tensor, head: CriteriaModule, window_example: Tensor, n_examples: int) -> Tensor:
         """Logits fp32 [E, K]."""
-        scaled = head(vectors).float() / self.temperature
+        scaled = window_logits(head, vectors) / self.temperature
         # The maximum cancels out of the value and of the gradient; it only keeps exp from overflowing.
         peak = segment_max(scaled.detach(), window_example, n_examples)
         mean = segment_mean((scaled - peak[window_example]).exp(), window_example, n_examples)
@@ -51,7 +53,8 @@ class WindowAttention(nn.Module):
     """Gated attention-based multiple-instance pooling, one attention per output.
 
     ``a_wk = softmax_w(u_k . (tanh(V h_w) * sigmoid(G h_w)))`` and ``z_k = sum_w a_wk h_w``, equation 9 of Ilse, Tomczak
-    and Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018. Output k of the head reads ``z_k``.
+    and Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018. Output k of the head reads ``z_k``. With
+    vectors per output, ``h_w`` is the k-th.
 
     Args:
         hidden_size: H, the width of the window vectors.
@@ -68,15 +71,26 @@ class WindowAttention(nn.Module):
 
     def weights(self, vectors: Tensor, window_example: Tensor, n_examples: int) -> Tensor:
         """Attention fp32 [W, K]; over the windows of an example it sums to 1."""
-        scores = self.score(self.content(vectors).tanh() * self.gate(vectors).sigmoid()).float()
+        hidden = self.content(vectors).tanh() * self.gate(vectors).sigmoid()
+        if vectors.ndim == 2:
+            scores = self.score(hidden).float()
+        else:
+            scores = torch.einsum("wkd,kd->wk", hidden, self.score.weight).float()
         peak = segment_max(scores.detach(), window_example, n_examples)
         raised: Tensor = (scores - peak[window_example]).exp()
         return raised / segment_sum(raised, window_example, n_examples)[window_example]
 
     def forward(self, vectors: Tensor, head: CriteriaModule, window_example: Tensor, n_examples: int) -> Tensor:
         """Logits fp32 [E, K]."""
-        weighted = self.weights(vectors, window_example, n_examples).unsqueeze(-1) * vectors.float().unsqueeze(1)
+        read = vectors.float() if vectors.ndim == 3 else vectors.float().unsqueeze(1)
+        weighted = self.weights(vectors, window_example, n_examples).unsqueeze(-1) * read
         return head.per_output(segment_sum(weighted, window_example, n_examples)).float()
+
+
+def window_logits(head: CriteriaModule, vectors: Tensor) -> Tensor:
+    """Logits fp32 [W, K] of window vectors [W, H] or [W, K, H]."""
+    logits = head(vectors) if vectors.ndim == 2 else head.per_output(vectors)
+    return logits.float()
 
 
 def segment_sum(values: Tensor, segment: Tensor, n_segments: int) -> Tensor:

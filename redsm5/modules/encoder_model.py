@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -72,15 +72,46 @@ class EncoderModel(nn.Module):
         Raises:
             ValueError: L exceeds the context.
         """
+        return self.last_layers(1, input_ids, attention_mask, token_type_ids, global_mask)[0]
+
+    def last_layers(
+        self,
+        n: int,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        global_mask: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The states after each of the last n layers, bottom-up; the others as in ``forward``.
+
+        The last is the last hidden state, as transformers has it: after the final norm where a family has one
+        (ModernBERT), which the layers below do not pass through.
+
+        Raises:
+            ValueError: L exceeds the context, or n the number of layers.
+        """
         length = input_ids.shape[1]
         if length > self.context:
             raise ValueError(f"a window has {length} tokens; this encoder reads at most {self.context}")
+        if not 1 <= n <= self._layer_count:
+            raise ValueError(f"{n} layers are asked for; this encoder has {self._layer_count}")
         if self.token_types < 2:
             token_type_ids = None
-        return self._states(input_ids, attention_mask, token_type_ids, global_mask)
+        # Asked for only where they are read: without gradients they would be kept for nothing.
+        output = self._run(input_ids, attention_mask, token_type_ids, global_mask, output_hidden_states=n > 1)
+        if n == 1:
+            return (output[0],)
+        # Below the last, what a model pads by itself may still be there.
+        return (*(states[:, :length] for states in output.hidden_states[-n:-1]), output[0])
 
-    def _states(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None, global_mask: Tensor | None
-    ) -> Tensor:
+    def _run(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None,
+        global_mask: Tensor | None,
+        **more: bool,
+    ) -> Any:
+        """The output of the transformers model."""
         arguments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        return cast(Tensor, self.model(input_ids=input_ids, attention_mask=attention_mask, **arguments)[0])
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, **arguments, **more)

@@ -24,15 +24,20 @@ class LongformerEncoder(EncoderModel):
         super().__init__(model)
         _hush("longformer")
 
-    def _states(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None, global_mask: Tensor | None
-    ) -> Tensor:
+    def _run(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None,
+        global_mask: Tensor | None,
+        **more: bool,
+    ) -> Any:
         everywhere = torch.zeros_like(input_ids) if global_mask is None else global_mask.to(input_ids.dtype).clone()
         everywhere[:, 0] = 1
-        output = self.model(
-            input_ids=input_ids, attention_mask=attention_mask, global_attention_mask=everywhere * attention_mask
+        global_attention = everywhere * attention_mask
+        return self.model(
+            input_ids=input_ids, attention_mask=attention_mask, global_attention_mask=global_attention, **more
         )
-        return cast(Tensor, output[0])
 
 
 class BigBirdEncoder(EncoderModel):
@@ -52,9 +57,14 @@ class BigBirdEncoder(EncoderModel):
         for layer in cast(Any, self.layers):
             _KeepNumpyState().register(layer.attention)
 
-    def _states(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None, global_mask: Tensor | None
-    ) -> Tensor:
+    def _run(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None,
+        global_mask: Tensor | None,
+        **more: bool,
+    ) -> Any:
         if self.sparse:
             kind = "original_full" if input_ids.shape[1] <= self.longest_full else "block_sparse"
             # On meta: the new attention module takes over the projections of the old one, so its own, drawn from the
@@ -64,8 +74,8 @@ class BigBirdEncoder(EncoderModel):
             if kind == "block_sparse" and input_ids.device.type == "cpu":
                 # Its blocks come out in two precisions under CPU autocast, and transformers cannot join them.
                 with torch.autocast("cpu", enabled=False):
-                    return super()._states(input_ids, attention_mask, token_type_ids, global_mask)
-        return super()._states(input_ids, attention_mask, token_type_ids, global_mask)
+                    return super()._run(input_ids, attention_mask, token_type_ids, global_mask, **more)
+        return super()._run(input_ids, attention_mask, token_type_ids, global_mask, **more)
 
 
 class _KeepNumpyState:

@@ -17,6 +17,7 @@ from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.metrics.epoch import epoch_metrics
 from redsm5.modules.aggregation import Aggregation, LogSumExp
 from redsm5.modules.collector import PredictionCollector
+from redsm5.modules.coupling import Coupling, Independent
 from redsm5.modules.criteria_head import CriteriaHead, LinearHead
 from redsm5.modules.criteria_loss import BCE, CriteriaLoss
 from redsm5.modules.decoding import SpanDecoding
@@ -26,7 +27,7 @@ from redsm5.modules.loss_means import LossMeans
 from redsm5.modules.network import Network
 from redsm5.modules.network_state import frozen_state, refuse_other_model, state_sha256
 from redsm5.modules.output import ModelOutput
-from redsm5.modules.pooling import Mean, Pooling
+from redsm5.modules.pooling import Mean, Pooling, refuse_unfit
 from redsm5.optim.groups import parameter_groups
 from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.optimizers import AdamW
@@ -64,6 +65,7 @@ class MultiTaskModule(pl.LightningModule):
         schedule: Learning-rate schedule.
         peft: What is trained of the encoder: all of it, or weights that are added to it.
         freezing: Which of the encoder's own weights stay as they are.
+        coupling: What evidence tells the criteria head.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class MultiTaskModule(pl.LightningModule):
         schedule: Schedule = Linear(),  # noqa: B008
         peft: PEFT = NoPEFT(),  # noqa: B008
         freezing: Freezing = NoFreezing(),  # noqa: B008
+        coupling: Coupling = Independent(),  # noqa: B008
     ) -> None:
         super().__init__()
         for name, value in (("lambda_class", lambda_class), ("lambda_span", lambda_span)):
@@ -88,6 +91,8 @@ class MultiTaskModule(pl.LightningModule):
                 raise ValueError(f"model.{name} is {value}; it must be a finite number of at least 0")
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
+        if pooling.needs_facts:
+            refuse_unfit(pooling, known_facts(encoder))
         self.encoder_option = encoder
         self._needs_sentences = evidence_head.needs_sentences
         self.peft_option = peft
@@ -99,6 +104,7 @@ class MultiTaskModule(pl.LightningModule):
             evidence_head=evidence_head,
             peft=peft,
             freezing=freezing,
+            coupling=coupling,
         )
         self.criteria_loss_option = criteria_loss
         self.decoding = decoding

@@ -156,6 +156,8 @@ def _expected(message: str) -> str:
     expected = re.search(r"Expected an? (.+?)\.(?:\s|$)", message)
     if expected is None:
         return "see redsm5 fit --help"
+    if choices := re.fullmatch(r"typing\.Literal\[(.+)\]", expected[1]):
+        return f"it takes {choices[1].replace(', ', ' or ').replace(chr(39), '')}"
     words = {"<class 'float'>": "a number", "<class 'int'>": "a whole number", "<class 'bool'>": "true or false"}
     return f"it takes {words.get(expected[1], f'a {expected[1]}')}"
 

@@ -150,3 +150,25 @@ def test_log_sum_exp_refuses_temperature(temperature):
 def test_attention_refuses_no_width():
     with pytest.raises(ValueError, match="hidden is 0"):
         Attention(hidden=0)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=str)
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_one_vector_for_every_output_is_the_vector_they_share(option, seed):
+    vectors, head, module = parts(option, 6, seed)
+    repeated = vectors.unsqueeze(1).expand(6, K, H)
+    expected = module(vectors, head, WINDOW_EXAMPLE, 3)
+    torch.testing.assert_close(module(repeated, head, WINDOW_EXAMPLE, 3), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=str)
+def test_output_reads_its_own_vectors_alone(option):
+    """Column k of vectors per output is column k of an aggregation of the k-th vectors."""
+    _, head, module = parts(option, 6)
+    vectors = torch.randn(6, K, H)
+    logits = module(vectors, head, WINDOW_EXAMPLE, 3)
+    assert logits.dtype == torch.float32
+    for k in range(K):
+        shared = module(vectors[:, k], head, WINDOW_EXAMPLE, 3)
+        torch.testing.assert_close(logits[:, k], shared[:, k], rtol=1e-4, atol=1e-5)

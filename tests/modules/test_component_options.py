@@ -6,10 +6,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from redsm5.modules.aggregation import Aggregation, Attention, LogSumExp
 from redsm5.modules.aggregation import Mean as MeanWindows
-from redsm5.modules.criteria_head import CriteriaHead, LinearHead
+from redsm5.modules.coupling import Coupling, EvidenceInformed, Independent
+from redsm5.modules.criteria_head import CriteriaHead, GatedHead, LinearHead, MLPHead, ResidualMLPHead
 from redsm5.modules.criteria_loss import BCE, CriteriaLoss
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
-from redsm5.modules.pooling import CLS, Mean, Pooling
+from redsm5.modules.pooling import CLS, Mean, Pooling, ScalarMix
+from redsm5.modules.pooling import Attention as AttentionPooling
 from redsm5.optim.optimizers import AdamW, Optimizer
 from redsm5.optim.schedules import Linear, Schedule
 
@@ -28,7 +30,18 @@ def parse(base, *arguments):
         (Aggregation, ["--option=Mean"], MeanWindows()),
         (Aggregation, ["--option=LogSumExp", "--option.temperature=0.5"], LogSumExp(0.5)),
         (Aggregation, ["--option=Attention", "--option.hidden=8"], Attention(8)),
+        (Pooling, ["--option=Attention", "--option.heads=4"], AttentionPooling(4)),
+        (Pooling, ["--option=ScalarMix", "--option.layers=3"], ScalarMix(3)),
         (CriteriaHead, ["--option=LinearHead", "--option.dropout=0"], LinearHead(0.0)),
+        (CriteriaHead, ["--option=MLPHead", "--option.activation=silu"], MLPHead(activation="silu")),
+        (CriteriaHead, ["--option=ResidualMLPHead", "--option.dropout_samples=8"], ResidualMLPHead(dropout_samples=8)),
+        (
+            CriteriaHead,
+            ["--option=GatedHead", "--option.gate=gelu", "--option.hidden=9"],
+            GatedHead(hidden=9, gate="gelu"),
+        ),
+        (Coupling, ["--option=Independent"], Independent()),
+        (Coupling, ["--option=EvidenceInformed", "--option.join=add"], EvidenceInformed(join="add")),
         (EvidenceHead, ["--option=StartEnd", "--option.dropout=0.3"], StartEnd(0.3)),
         (CriteriaLoss, ["--option=BCE", "--option.pos_weight=sqrt"], BCE("sqrt")),
         (EvidenceHead, ["--option=StartEnd", "--option.null_weight=0.1"], StartEnd(null_weight=0.1)),
@@ -62,7 +75,7 @@ def test_foreign_key_or_value_is_refused_while_parsing(base, arguments):
 
 def test_option_files_import_no_torch():
     modules = [
-        *("pooling", "aggregation", "criteria_head", "criteria_loss", "evidence_head", "decoding"),
+        *("pooling", "coupling", "aggregation", "criteria_head", "criteria_loss", "evidence_head", "decoding"),
         "output",
     ]
     imports = [f"redsm5.modules.{name}" for name in modules]

@@ -67,6 +67,55 @@ CASES = [
         ["lr", "-1.0"],
     ),
     ({"model.criteria_head": {"class_path": "LinearHead", "init_args": {"dropout": 1.5}}}, ["dropout", "1.5"]),
+    # pooling, head and coupling
+    ({"model.pooling": {"class_path": "CLS", "init_args": {"heads": 4}}}, ["model.pooling", "CLS has no option heads"]),
+    (
+        {"model.pooling": {"class_path": "Attention", "init_args": {"heads": 2}}},
+        ["model.pooling.heads", "2", "1 or 4"],
+    ),
+    ({"model.pooling": {"class_path": "ScalarMix", "init_args": {"layers": 1}}}, ["model.pooling.layers is 1", "CLS"]),
+    (
+        {
+            "model.encoder.id": "google-bert/bert-base-uncased",
+            "model.pooling": {"class_path": "ScalarMix", "init_args": {"layers": 13}},
+        },
+        ["model.pooling.layers is 13", "google-bert/bert-base-uncased has 12 layers"],
+    ),
+    ({"model.criteria_head": "MLP"}, ["model.criteria_head", "MLP", "MLPHead", "ResidualMLPHead", "GatedHead"]),
+    (
+        {"model.criteria_head": {"class_path": "LinearHead", "init_args": {"hidden": 256}}},
+        ["model.criteria_head", "LinearHead has no option hidden"],
+    ),
+    (
+        {"model.criteria_head": {"class_path": "GatedHead", "init_args": {"activation": "gelu"}}},
+        ["model.criteria_head", "GatedHead has no option activation", "gate"],
+    ),
+    (
+        {"model.criteria_head": {"class_path": "MLPHead", "init_args": {"activation": "swish"}}},
+        ["model.criteria_head.activation", "swish", "gelu or silu or relu or leaky_relu or mish or tanh"],
+    ),
+    ({"model.criteria_head": {"class_path": "MLPHead", "init_args": {"hidden": 0}}}, ["hidden is 0", "at least 1"]),
+    (
+        {"model.criteria_head": {"init_args": {"dropout_samples": 3}}},
+        ["model.criteria_head.dropout_samples", "3", "1 or 4 or 8"],
+    ),
+    (
+        {"model.criteria_head": {"init_args": {"dropout_samples": 8, "dropout": 0.0}}},
+        ["model.criteria_head.dropout_samples is 8", "dropout is 0"],
+    ),
+    ({"model.coupling": "Informed"}, ["model.coupling", "Informed", "Independent, EvidenceInformed"]),
+    (
+        {"model.coupling": {"class_path": "Independent", "init_args": {"join": "add"}}},
+        ["model.coupling", "Independent has no option join"],
+    ),
+    (
+        {"model.coupling": {"class_path": "EvidenceInformed", "init_args": {"pooling": "sum"}}},
+        ["model.coupling.pooling", "sum", "mean or max or attention"],
+    ),
+    (
+        {"model.coupling": {"class_path": "EvidenceInformed", "init_args": {"join": "multiply"}}},
+        ["model.coupling.join", "multiply", "concat or add or mean or weighted_sum or weighted_mean"],
+    ),
     # methods and freezing
     ({"model.peft": "Lora"}, ["model.peft", "Lora", "LoRAPlus"]),
     ({"model.peft": {"class_path": "Houlsby", "init_args": {"bottleneck": "x"}}}, ["bottleneck", "a whole number"]),
