@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ from redsm5.checkpoints.manifest import Base
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.metrics.epoch import epoch_metrics
+from redsm5.modules.adversarial import Adversarial, NoAdversarial
 from redsm5.modules.aggregation import Aggregation, LogSumExp
 from redsm5.modules.collector import PredictionCollector
 from redsm5.modules.criteria_head import CriteriaHead, LinearHead
@@ -28,6 +28,8 @@ from redsm5.modules.network import Network
 from redsm5.modules.network_state import frozen_state, refuse_other_model, state_sha256
 from redsm5.modules.output import ModelOutput
 from redsm5.modules.pooling import Mean, Pooling
+from redsm5.modules.step_losses import StepLosses
+from redsm5.modules.task_weighting import FixedWeights, TaskWeighting
 from redsm5.optim.groups import parameter_groups
 from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.optimizers import AdamW
@@ -48,8 +50,7 @@ Part = Literal["val", "test"]
 class MultiTaskModule(pl.LightningModule):
     """Criteria matching and evidence binding on one encoder.
 
-    The network is built in ``configure_model``, when the criteria of the corpus are known. Loss =
-    ``lambda_class`` x criteria + ``lambda_span`` x evidence, each averaged over examples.
+    The network is built in ``configure_model``, when the criteria of the corpus are known.
 
     Args:
         encoder: Pretrained encoder.
@@ -60,8 +61,8 @@ class MultiTaskModule(pl.LightningModule):
         criteria_loss: Loss of the criteria head.
         evidence_loss: Weights inside the loss of the evidence head.
         decoding: How spans are read off the evidence head.
-        lambda_class: Weight of the criteria loss.
-        lambda_span: Weight of the evidence loss.
+        task_weighting: How the losses of both heads, each averaged over examples, become one.
+        adversarial: How the embeddings of a training batch are disturbed.
         optimizer: Optimizer with its rates.
         schedule: Learning-rate schedule.
         peft: What is trained of the encoder: all of it, or weights that are added to it.
@@ -78,17 +79,14 @@ class MultiTaskModule(pl.LightningModule):
         criteria_loss: CriteriaLoss = BCE(),  # noqa: B008
         evidence_loss: EvidenceLoss = EvidenceLoss(),  # noqa: B008
         decoding: SpanDecoding = SpanDecoding(),  # noqa: B008
-        lambda_class: float = 1.0,
-        lambda_span: float = 0.3,
+        task_weighting: TaskWeighting = FixedWeights(),  # noqa: B008
+        adversarial: Adversarial = NoAdversarial(),  # noqa: B008
         optimizer: Optimizer = AdamW(),  # noqa: B008
         schedule: Schedule = Linear(),  # noqa: B008
         peft: PEFT = NoPEFT(),  # noqa: B008
         freezing: Freezing = NoFreezing(),  # noqa: B008
     ) -> None:
         super().__init__()
-        for name, value in (("lambda_class", lambda_class), ("lambda_span", lambda_span)):
-            if value < 0 or not math.isfinite(value):
-                raise ValueError(f"model.{name} is {value}; it must be a finite number of at least 0")
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
         self.encoder_option = encoder
@@ -105,8 +103,8 @@ class MultiTaskModule(pl.LightningModule):
         self.criteria_loss_option = criteria_loss
         self.evidence_loss_option = evidence_loss
         self.decoding = decoding
-        self.lambda_class = lambda_class
-        self.lambda_span = lambda_span
+        self.task_weights = task_weighting.build()
+        self._attack = adversarial.build()
         self.optimizer_option = optimizer
         self.schedule_option = schedule
         self.network: Network | None = None
@@ -184,24 +182,39 @@ class MultiTaskModule(pl.LightningModule):
         output: ModelOutput = self.network(batch)
         return output
 
-    def _shared_step(self, batch: Batch, means: LossMeans) -> tuple[ModelOutput, Tensor]:
-        """Output and the loss to minimise; its parts go into the means of the epoch."""
+    def _losses(self, batch: Batch) -> StepLosses:
         output = self(batch)
         criteria = self.criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
         assert self.network is not None
         evidence = self.network.evidence_head.loss(output.evidence, batch, self.evidence_loss_option)
-        total = self.lambda_class * criteria + self.lambda_span * evidence.total
-        penalty = self.peft_option.penalty(self.network.encoder) if self.training else None
+        return StepLosses(output, criteria, evidence, self.task_weights(criteria, evidence.total))
+
+    def _shared_step(self, batch: Batch, means: LossMeans) -> tuple[ModelOutput, Tensor]:
+        """Output and the loss to minimise; its parts go into the means of the epoch."""
+        assert self.network is not None
+        zero = batch.labels.new_zeros(())
+        adversarial, penalty = zero, zero
+        if self.training and self._attack is not None:
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            scale = (lambda loss: loss) if scaler is None else scaler.scale
+            losses, attacked = self._attack(self.network.encoder.embeddings, partial(self._losses, batch), scale)
+            adversarial = self._attack.weight * attacked
+        else:
+            losses = self._losses(batch)
+        if self.training and (added := self.peft_option.penalty(self.network.encoder)) is not None:
+            penalty = added
+        evidence = losses.evidence
         parts = {
-            "loss_criteria": criteria,
-            "loss_peft": criteria.new_zeros(()) if penalty is None else penalty,
+            "loss_criteria": losses.criteria,
+            "loss_peft": penalty,
+            "loss_adversarial": adversarial,
             "loss_positives": evidence.positives,
             "loss_nulls": evidence.nulls,
             "loss_hard_negatives": evidence.hard_negatives,
             "loss_inside": evidence.inside,
         }
-        means.add(parts, torch.cat([evidence.counts.new_full((2,), batch.size), evidence.counts]))
-        return output, total if penalty is None else total + penalty
+        means.add(parts, torch.cat([evidence.counts.new_full((3,), batch.size), evidence.counts]))
+        return losses.output, losses.total + adversarial + penalty
 
     def on_train_epoch_start(self) -> None:
         """Begin the means of the epoch's losses."""
@@ -235,12 +248,12 @@ class MultiTaskModule(pl.LightningModule):
             return
         parts = ("positives", "nulls", "hard_negatives", "inside")
         evidence = self.evidence_loss_option.total(*(means[f"loss_{name}"] for name in parts))
-        penalty = means.pop("loss_peft")
-        if float(penalty):  # only AdaLoRA has one, in training
-            means["loss_peft"] = penalty
+        added = {name: means.pop(name) for name in ("loss_peft", "loss_adversarial")}
+        means |= {name: value for name, value in added.items() if float(value)}  # in training, and few runs have any
         means["loss_evidence"] = evidence
-        means["loss"] = self.lambda_class * means["loss_criteria"] + self.lambda_span * evidence + penalty
-        named = {f"{part}_{name}": value for name, value in means.items()}
+        means["loss"] = self.task_weights(means["loss_criteria"], evidence).detach() + sum(added.values())
+        learned = {**self.task_weights.learned(), **self.criteria_loss.learned()} if part == "train" else {}
+        named = {f"{part}_{name}": value for name, value in {**means, **learned}.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=1)
 
     def _collect(self, batch: Batch, output: ModelOutput) -> None:
@@ -284,7 +297,12 @@ class MultiTaskModule(pl.LightningModule):
         """Optimizer over named groups, schedule per step."""
         assert self.network is not None
         optimizer = self.optimizer_option.build(
-            parameter_groups(self.network, self.optimizer_option, lora_b_ratio=self.peft_option.lora_b_ratio)
+            parameter_groups(
+                self.network,
+                self.optimizer_option,
+                lora_b_ratio=self.peft_option.lora_b_ratio,
+                losses=(self.criteria_loss, self.task_weights),
+            )
         )
         stopping = self.trainer.early_stopping_callback
         mode: Literal["min", "max"] = "min" if stopping is not None and stopping.mode == "min" else "max"
