@@ -89,7 +89,8 @@ class Attack:
 
 def _norm(values: Tensor) -> Tensor:
     """Euclidean length of each window, [W, 1, 1]."""
-    return torch.linalg.vector_norm(values, dim=(1, 2), keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(values, dim=(1, 2), keepdim=True)
+    return length
 
 
 @contextmanager
