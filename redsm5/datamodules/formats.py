@@ -94,7 +94,7 @@ class BinaryPairs(Format):
     """In training, how many criteria that do not apply are paired with a post for each that does (a post without any
     counts as one), rounded up; drawn anew in every epoch. null: all."""
     hard_negative_ratio: float = 1.0
-    """Share of these places, 0 to 1, that criteria an expert has denied take before others; 1: they always come first"""
+    """Share of these places, 0 to 1, that go to criteria an expert has denied, if there are any; the rest is drawn."""
 
     def __post_init__(self) -> None:
         """Check the value.

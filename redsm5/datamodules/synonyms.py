@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any, Literal
 
 from redsm5.errors import UserError
@@ -48,7 +48,7 @@ def _bundled(word: str) -> tuple[str, ...]:
 def _wordnet() -> Lookup:
     """Single words that share a sense with a word, its commonest sense first; nothing is downloaded."""
     try:
-        from nltk.corpus import wordnet
+        wordnet: Any = import_module("nltk.corpus").wordnet
     except ImportError:
         raise UserError(
             "data.augmentation.source is wordnet, which needs nltk; pip install nltk, or use bundled"
