@@ -88,7 +88,7 @@ def ours(work: Workload, epochs: int, measured: Epoch, *, joint: bool) -> None:
     options = {
         "run_dir": work.folder / "run",
         "model.encoder.id": work.encoder,
-        "model.lambda_span": 0.3 if joint else 0.0,
+        "model.task_weighting.lambda_span": 0.3 if joint else 0.0,
         "model.optimizer.lr": RATE,
         "data.path": work.corpus,
         "data.split_file": work.split,

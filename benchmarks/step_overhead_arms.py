@@ -34,7 +34,7 @@ def fit(work: Workload, epochs: int, measured: Epoch) -> None:
     options = {
         "run_dir": work.folder / "run",
         "model.encoder.id": work.encoder,
-        "model.lambda_span": LAMBDA_SPAN,
+        "model.task_weighting.lambda_span": LAMBDA_SPAN,
         "data.path": work.corpus,
         "data.split_file": work.split,
         "data.max_length": MAX_LENGTH,

@@ -13,5 +13,5 @@ def fit_options(corpus: Path, encoder: Path, run_dir: Path, *more: str) -> list[
         "--model.optimizer.lr=0.003", "--model.optimizer.head_lr=0.01", "--trainer.max_epochs=4",
         "--runtime.threads=1", "--early_stopping.monitor=val_hit_at_1",
         # Without a penalty on null, spans beat it after a few steps.
-        "--model.evidence_head.null_weight=0.0", "--model.lambda_span=3", *more,
+        "--model.evidence_head.null_weight=0.0", "--model.task_weighting.lambda_span=3", *more,
     ]  # fmt: skip

@@ -61,6 +61,16 @@ def check_windows(max_length: int, stride: int, max_windows: int | None) -> None
         at_least("max_windows", max_windows, 1)
 
 
+def check_token_dropout(share: float) -> None:
+    """See that some tokens are left.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"data.token_dropout is {share}; accepted are 0 to below 1")
+
+
 def check_fuzzy(cutoff: float, margin: float) -> None:
     """See that the limits of fuzzy alignment are scores.
 

@@ -11,9 +11,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from redsm5.catalog import facts
+from redsm5.datamodules.augmentation import Augmentation, NoAugmentation
+from redsm5.datamodules.augmented_posts import AugmentedPosts
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.batching import Batching, BatchSize
-from redsm5.datamodules.checks import at_least, check_fuzzy, check_source, check_split, check_windows
+from redsm5.datamodules.checks import (
+    at_least,
+    check_fuzzy,
+    check_source,
+    check_split,
+    check_token_dropout,
+    check_windows,
+)
 from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.dataset import PostDataset, WindowSettings
 from redsm5.datamodules.formats import Example, Format, MultiLabel
@@ -65,6 +74,8 @@ class ReDSM5DataModule(pl.LightningDataModule):
         stride: Tokens of the post shared by neighbouring windows.
         max_windows: The most windows of a post in a training step, those that hold evidence first; null for all.
             Evaluation always has all.
+        token_dropout: Share of the post's tokens, 0 to below 1, that a training step replaces by the mask token.
+        augmentation: How the words of evidence sentences are changed in training.
         split_file: CSV file with the columns post_id and split (train, val, test), instead of a split of our own.
         fractions: Shares of train, val and test.
         split_seed: Seed of the split.
@@ -110,6 +121,8 @@ class ReDSM5DataModule(pl.LightningDataModule):
         max_length: int = 256,
         stride: int = 64,
         max_windows: int | None = 8,
+        token_dropout: float = 0.0,
+        augmentation: Augmentation = NoAugmentation(),  # noqa: B008 - likewise
         split_file: str | None = None,
         fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
         split_seed: int = 0,
@@ -125,6 +138,7 @@ class ReDSM5DataModule(pl.LightningDataModule):
         check_split(split_file, fractions, split_seed, folds, fold)
         check_windows(max_length, stride, max_windows)
         check_fuzzy(fuzzy_cutoff, fuzzy_margin)
+        check_token_dropout(token_dropout)
         at_least("seed", seed, 0)
         if workers is not None:
             at_least("workers", workers, 0)
@@ -143,6 +157,8 @@ class ReDSM5DataModule(pl.LightningDataModule):
         self.max_length = max_length
         self.stride = stride
         self.max_windows = max_windows
+        self.token_dropout = token_dropout
+        self._changer = augmentation.build()
         self._split_choice = SplitChoice(
             split_file, (fractions[0], fractions[1], fractions[2]), split_seed, group_by, folds, fold
         )
@@ -295,8 +311,30 @@ class ReDSM5DataModule(pl.LightningDataModule):
 
     def _dataset(self, tokens: TokenTable, targets: tuple[Targets, ...], *, training: bool) -> PostDataset:
         layout = _ready(self._layout)
-        settings = WindowSettings(self.max_length - layout.longest_frame, self.stride, self.max_windows, self.seed)
-        return PostDataset(tokens, targets, layout, settings, training=training, sentences=self._sentences)
+        settings = WindowSettings(
+            self.max_length - layout.longest_frame,
+            self.stride,
+            self.max_windows,
+            self.seed,
+            self.token_dropout,
+            self._mask_id() if self.token_dropout else 0,
+        )
+        augmented = None
+        if training and self._changer is not None:
+            augmented = AugmentedPosts(self.corpus, self.tokenizer, self._changer, tokens.lengths, targets, self.seed)
+        return PostDataset(
+            tokens, targets, layout, settings, training=training, sentences=self._sentences, augmented=augmented
+        )
+
+    def _mask_id(self) -> int:
+        tokenizer = self.tokenizer
+        for found in (tokenizer.mask_token_id, tokenizer.unk_token_id):
+            if found is not None:
+                return int(found)
+        raise UserError(
+            f"data.token_dropout is {self.token_dropout}, but the tokenizer of {self.encoder_id} has neither a mask "
+            "nor an unknown token; set it to 0"
+        )
 
     def _sampler(self, part: Part, *, training: bool, position: tuple[int, int] = (0, 0)) -> PlanSampler:
         dataset = self._dataset(_ready(self._tokens), _ready(self._targets), training=training)

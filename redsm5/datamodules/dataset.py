@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from redsm5.datamodules.augmented_posts import AugmentedPosts
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.collate import EncodedExample, collate
 from redsm5.datamodules.formats import Example
 from redsm5.datamodules.frames import Layout
-from redsm5.datamodules.streams import WINDOW_STREAM
+from redsm5.datamodules.sentence_tokens import sentence_tokens
+from redsm5.datamodules.streams import TOKEN_STREAM, WINDOW_STREAM
 from redsm5.datamodules.targets import Targets
 from redsm5.datamodules.tokenization import TokenTable
 from redsm5.datamodules.windows import inside, select_windows, window_count, window_slices
@@ -37,12 +39,16 @@ class WindowSettings:
         stride: Tokens shared by neighbours.
         max_windows: Windows of a post that a training step sees, at most; None for all.
         seed: Of the sampling of windows.
+        token_dropout: Share of the post's tokens that a training step hides.
+        mask_id: What stands in their place.
     """
 
     room: int
     stride: int
     max_windows: int | None
     seed: int
+    token_dropout: float = 0.0
+    mask_id: int = 0
 
 
 class PostDataset(Dataset[Batch]):
@@ -55,6 +61,7 @@ class PostDataset(Dataset[Batch]):
         settings: How posts are cut.
         training: Whether windows are sampled; otherwise all are there.
         sentences: Token ranges of the sentences of the posts, where batches are to say where sentences are.
+        augmented: Changes posts in training; None to leave them as they are.
     """
 
     def __init__(
@@ -66,6 +73,7 @@ class PostDataset(Dataset[Batch]):
         *,
         training: bool,
         sentences: tuple[IntArray, ...] | None = None,
+        augmented: AugmentedPosts | None = None,
     ) -> None:
         self.tokens = tokens
         self.targets = targets
@@ -73,6 +81,8 @@ class PostDataset(Dataset[Batch]):
         self.settings = settings
         self.training = training
         self.sentences = sentences
+        self._augmented = augmented if training else None
+        self._lengths = tokens.lengths if self._augmented is None else self._augmented.lengths
 
     def __getitem__(self, planned: PlannedBatch) -> Batch:
         return collate([self.encode(example, planned.epoch) for example in planned.examples], self.layout)
@@ -82,7 +92,7 @@ class PostDataset(Dataset[Batch]):
 
         The longest criterion counts for every pair, so that the sizes do not depend on which criteria are drawn.
         """
-        lengths = self.tokens.lengths[[example.post for example in examples]]
+        lengths = self._lengths[[example.post for example in examples]]
         counts = [window_count(int(n), self.settings.room, self.settings.stride) for n in lengths]
         windows: IntArray = np.array(counts, dtype=np.int64)
         if self.training and self.settings.max_windows is not None:
@@ -99,6 +109,9 @@ class PostDataset(Dataset[Batch]):
         """
         ids, offsets = self.tokens.text(example.post)
         targets = self.targets[example.post]
+        changed = None if self._augmented is None else self._augmented.post(example.post, epoch)
+        if changed is not None:
+            ids, offsets, targets = changed.ids, changed.offsets, changed.targets
         evidence, hard_negatives = targets.evidence, targets.hard_negatives
         labels, unknown = targets.labels, targets.unknown
         if self.layout.pairs:
@@ -115,6 +128,12 @@ class PostDataset(Dataset[Batch]):
             key = (self.settings.seed, epoch, WINDOW_STREAM, example.post, example.criterion + 1)
             windows = windows[select_windows(priority, most, np.random.default_rng(key))]
         sentences = None if self.sentences is None else self.sentences[example.post]
+        if sentences is not None and changed is not None:
+            sentences = sentence_tokens(changed.text, changed.offsets)
+        if self.training and self.settings.token_dropout:
+            key = (self.settings.seed, epoch, TOKEN_STREAM, example.post, example.criterion + 1)
+            hidden = np.random.default_rng(key).random(len(ids)) < self.settings.token_dropout
+            ids = np.where(hidden, np.int32(self.settings.mask_id), ids)
         return EncodedExample(example, windows, ids, offsets, labels, unknown, evidence, hard_negatives, sentences)
 
 

@@ -92,7 +92,9 @@ class BinaryPairs(Format):
 
     negatives_per_positive: float | None = 3.0
     """In training, how many criteria that do not apply are paired with a post for each that does (a post without any
-    counts as one), rounded up; those an expert has denied first, the others drawn anew in every epoch. null: all."""
+    counts as one), rounded up; drawn anew in every epoch. null: all."""
+    hard_negative_ratio: float = 1.0
+    """Share of these places, 0 to 1, that go to criteria an expert has denied, if there are any; the rest is drawn."""
 
     def __post_init__(self) -> None:
         """Check the value.
@@ -103,6 +105,13 @@ class BinaryPairs(Format):
         ratio = self.negatives_per_positive
         if ratio is not None and not (ratio > 0 and math.isfinite(ratio)):
             raise ValueError(f"negatives_per_positive is {ratio}; accepted are numbers above 0, or null for all")
+        if not 0 <= self.hard_negative_ratio <= 1:
+            raise ValueError(f"hard_negative_ratio is {self.hard_negative_ratio}; it must be between 0 and 1")
+        if ratio is None and self.hard_negative_ratio != 1:
+            raise ValueError(
+                f"hard_negative_ratio is {self.hard_negative_ratio}, but negatives_per_positive is null: all negatives "
+                "are there, and none is drawn; set negatives_per_positive"
+            )
 
     def build(self, criteria: Sequence[Criterion], tokenizer: PreTrainedTokenizerFast) -> Layout:
         """One frame per criterion: its description before the post."""
@@ -123,8 +132,16 @@ class BinaryPairs(Format):
         if self.negatives_per_positive is not None:
             count = min(len(negatives), math.ceil(self.negatives_per_positive * max(1, len(positives))))
             rng = np.random.default_rng((seed, epoch, PAIR_STREAM, post))
+            order = rng.permutation(len(negatives)) if self.hard_negative_ratio < 1 else None
             denied_first = np.lexsort((rng.random(len(negatives)), ~targets.denied[negatives]))
-            negatives = negatives[denied_first[:count]]
+            if order is None:
+                negatives = negatives[denied_first[:count]]
+            else:
+                # Places for denied ones first; the others are filled from all that are left, denied or not.
+                kept = min(round(self.hard_negative_ratio * count), int(targets.denied[negatives].sum()))
+                chosen = denied_first[:kept]
+                rest = order[~np.isin(order, chosen)]
+                negatives = negatives[np.concatenate([chosen, rest[: count - kept]])]
         return list(_pairs(post, sorted({*positives.tolist(), *negatives.tolist()})))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from redsm5.datamodules.corpus import Corpus, Span
+from redsm5.datamodules.corpus import Annotation, Corpus, Span
 from redsm5.datamodules.gold import merge_spans
 
 IntArray = NDArray[np.int64]
@@ -55,12 +55,22 @@ def targets_of(corpus: Corpus, post_id: str, offsets: NDArray[np.int32]) -> Targ
         post_id: One of its posts.
         offsets: [T, 2], character offsets of the post's tokens.
     """
-    unknown = np.zeros(len(corpus.codes), dtype=bool)
-    denied = np.zeros(len(corpus.codes), dtype=bool)
+    return targets_from(corpus.annotations_by_post[post_id], corpus.codes, offsets)
+
+
+def targets_from(annotations: Sequence[Annotation], codes: Sequence[str], offsets: NDArray[np.int32]) -> Targets:
+    """The targets of a post with these annotations.
+
+    Args:
+        annotations: Of the post.
+        codes: Criteria in the order of the outputs.
+        offsets: [T, 2], character offsets of the post's tokens.
+    """
+    unknown = np.zeros(len(codes), dtype=bool)
+    denied = np.zeros(len(codes), dtype=bool)
     evidence: list[tuple[int, int, int]] = []
     hard_negatives: list[tuple[int, int, int]] = []
-    annotations = corpus.annotations_by_post[post_id]
-    for k, code in enumerate(corpus.codes):
+    for k, code in enumerate(codes):
         positive = [a.span for a in annotations if a.criterion == code and a.status == 1]
         negative = [a.span for a in annotations if a.criterion == code and a.status == 0]
         gold = merge_spans([span for span in positive if span is not None])
@@ -72,7 +82,8 @@ def targets_of(corpus: Corpus, post_id: str, offsets: NDArray[np.int32]) -> Targ
             found = token_span(offsets, span)
             if found is not None and not any(span.start < g.end and g.start < span.end for g in gold):
                 hard_negatives.append((k, *found))
-    labels = np.array(corpus.labels(post_id), dtype=np.float32)
+    present = {a.criterion for a in annotations if a.status == 1}
+    labels = np.array([code in present for code in codes], dtype=np.float32)
     return Targets(labels, unknown, _rows(evidence), _rows(hard_negatives), denied)
 
 

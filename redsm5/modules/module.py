@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import lightning.pytorch as pl
-import torch
 from torch import Tensor
 
-from redsm5 import hub
 from redsm5.checkpoints.manifest import Base
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.metrics.epoch import epoch_metrics
+from redsm5.modules.adversarial import Adversarial, NoAdversarial
 from redsm5.modules.aggregation import Aggregation, LogSumExp
 from redsm5.modules.collector import PredictionCollector
 from redsm5.modules.coupling import Coupling, Independent
@@ -25,9 +23,11 @@ from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
 from redsm5.modules.loss_means import LossMeans
 from redsm5.modules.network import Network
-from redsm5.modules.network_state import frozen_state, refuse_other_model, state_sha256
+from redsm5.modules.network_state import base_of, frozen_state, refuse_other_model
 from redsm5.modules.output import ModelOutput
 from redsm5.modules.pooling import Mean, Pooling, refuse_unfit
+from redsm5.modules.step_losses import StepLosses
+from redsm5.modules.task_weighting import FixedWeights, TaskWeighting
 from redsm5.optim.groups import parameter_groups
 from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.optimizers import AdamW
@@ -48,8 +48,7 @@ Part = Literal["val", "test"]
 class MultiTaskModule(pl.LightningModule):
     """Criteria matching and evidence binding on one encoder.
 
-    The network is built in ``configure_model``, when the criteria of the corpus are known. Loss =
-    ``lambda_class`` x criteria + ``lambda_span`` x evidence, each averaged over examples.
+    The network is built in ``configure_model``, when the criteria of the corpus are known.
 
     Args:
         encoder: Pretrained encoder.
@@ -59,8 +58,8 @@ class MultiTaskModule(pl.LightningModule):
         evidence_head: Head that finds evidence spans.
         criteria_loss: Loss of the criteria head.
         decoding: How spans are read off the evidence head.
-        lambda_class: Weight of the criteria loss.
-        lambda_span: Weight of the evidence loss.
+        task_weighting: How the losses of both heads, each averaged over examples, become one.
+        adversarial: How the embeddings of a training batch are disturbed.
         optimizer: Optimizer with its rates.
         schedule: Learning-rate schedule.
         peft: What is trained of the encoder: all of it, or weights that are added to it.
@@ -77,8 +76,8 @@ class MultiTaskModule(pl.LightningModule):
         evidence_head: EvidenceHead = StartEnd(),  # noqa: B008
         criteria_loss: CriteriaLoss = BCE(),  # noqa: B008
         decoding: SpanDecoding = SpanDecoding(),  # noqa: B008
-        lambda_class: float = 1.0,
-        lambda_span: float = 0.3,
+        task_weighting: TaskWeighting = FixedWeights(),  # noqa: B008
+        adversarial: Adversarial = NoAdversarial(),  # noqa: B008
         optimizer: Optimizer = AdamW(),  # noqa: B008
         schedule: Schedule = Linear(),  # noqa: B008
         peft: PEFT = NoPEFT(),  # noqa: B008
@@ -86,9 +85,6 @@ class MultiTaskModule(pl.LightningModule):
         coupling: Coupling = Independent(),  # noqa: B008
     ) -> None:
         super().__init__()
-        for name, value in (("lambda_class", lambda_class), ("lambda_span", lambda_span)):
-            if value < 0 or not math.isfinite(value):
-                raise ValueError(f"model.{name} is {value}; it must be a finite number of at least 0")
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
         if pooling.needs_facts:
@@ -108,8 +104,8 @@ class MultiTaskModule(pl.LightningModule):
         )
         self.criteria_loss_option = criteria_loss
         self.decoding = decoding
-        self.lambda_class = lambda_class
-        self.lambda_span = lambda_span
+        self.task_weights = task_weighting.build()
+        self._attack = adversarial.build()
         self.optimizer_option = optimizer
         self.schedule_option = schedule
         self.network: Network | None = None
@@ -150,12 +146,7 @@ class MultiTaskModule(pl.LightningModule):
     def base(self) -> Base:
         """What the weights of a checkpoint stand on."""
         assert self.network is not None
-        option, frozen = self.encoder_option, frozen_state(self.network)
-        return Base(
-            id=option.id,
-            revision=hub.resolved_revision(option.id, option.revision),
-            sha256=state_sha256(frozen) if frozen else None,
-        )
+        return base_of(self.network, self.encoder_option.id, self.encoder_option.revision)
 
     def kept_state(self) -> dict[str, Tensor]:
         """The tensors that a checkpoint holds: all but those that the pretrained encoder gives."""
@@ -189,22 +180,29 @@ class MultiTaskModule(pl.LightningModule):
         output: ModelOutput = self.network(batch)
         return output
 
-    def _shared_step(self, batch: Batch, means: LossMeans) -> tuple[ModelOutput, Tensor]:
-        """Output and the loss to minimise; its parts go into the means of the epoch."""
+    def _losses(self, batch: Batch) -> StepLosses:
         output = self(batch)
         criteria = self.criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
         assert self.network is not None
         evidence = self.network.evidence_head.loss(output.evidence, batch)
-        total = self.lambda_class * criteria + self.lambda_span * evidence.total
-        penalty = self.peft_option.penalty(self.network.encoder) if self.training else None
-        parts = {
-            "loss_criteria": criteria,
-            "loss_peft": criteria.new_zeros(()) if penalty is None else penalty,
-            **{f"loss_{name}": part.mean for name, part in evidence.parts.items()},
-        }
-        counts = torch.stack([part.having for part in evidence.parts.values()])
-        means.add(parts, torch.cat([counts.new_full((2,), batch.size), counts]))
-        return output, total if penalty is None else total + penalty
+        return StepLosses(output, criteria, evidence, self.task_weights(criteria, evidence.total))
+
+    def _shared_step(self, batch: Batch, means: LossMeans) -> tuple[ModelOutput, Tensor]:
+        """Output and the loss to minimise; its parts go into the means of the epoch."""
+        assert self.network is not None
+        zero = batch.labels.new_zeros(())
+        adversarial, penalty = zero, zero
+        if self.training and self._attack is not None:
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            scale = (lambda loss: loss) if scaler is None else scaler.scale
+            losses, attacked = self._attack(self.network.encoder.embeddings, partial(self._losses, batch), scale)
+            adversarial = self._attack.weight * attacked
+        else:
+            losses = self._losses(batch)
+        if self.training and (added := self.peft_option.penalty(self.network.encoder)) is not None:
+            penalty = added
+        means.add(*losses.parts(batch.size, loss_peft=penalty, loss_adversarial=adversarial))
+        return losses.output, losses.total + adversarial + penalty
 
     def on_train_epoch_start(self) -> None:
         """Begin the means of the epoch's losses."""
@@ -239,12 +237,12 @@ class MultiTaskModule(pl.LightningModule):
         assert self.network is not None
         head = self.network.evidence_head
         evidence = head.total({name: means[f"loss_{name}"] for name in head.weights})
-        penalty = means.pop("loss_peft")
-        if float(penalty):  # only AdaLoRA has one, in training
-            means["loss_peft"] = penalty
+        added = {name: means.pop(name) for name in ("loss_peft", "loss_adversarial")}
+        means |= {name: value for name, value in added.items() if float(value)}  # in training, and few runs have any
         means["loss_evidence"] = evidence
-        means["loss"] = self.lambda_class * means["loss_criteria"] + self.lambda_span * evidence + penalty
-        named = {f"{part}_{name}": value for name, value in means.items()}
+        means["loss"] = self.task_weights(means["loss_criteria"], evidence).detach() + sum(added.values())
+        learned = {**self.task_weights.learned(), **self.criteria_loss.learned()} if part == "train" else {}
+        named = {f"{part}_{name}": value for name, value in {**means, **learned}.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=1)
 
     def _collect(self, batch: Batch, output: ModelOutput) -> None:
@@ -288,7 +286,12 @@ class MultiTaskModule(pl.LightningModule):
         """Optimizer over named groups, schedule per step."""
         assert self.network is not None
         optimizer = self.optimizer_option.build(
-            parameter_groups(self.network, self.optimizer_option, lora_b_ratio=self.peft_option.lora_b_ratio)
+            parameter_groups(
+                self.network,
+                self.optimizer_option,
+                lora_b_ratio=self.peft_option.lora_b_ratio,
+                losses=(self.criteria_loss, self.task_weights),
+            )
         )
         stopping = self.trainer.early_stopping_callback
         mode: Literal["min", "max"] = "min" if stopping is not None and stopping.mode == "min" else "max"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from redsm5 import hub
+from redsm5.checkpoints.manifest import Base
 from redsm5.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,6 +56,19 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def base_of(network: Network, id: str, revision: str | None) -> Base:
+    """What the trained tensors of a network stand on.
+
+    Args:
+        network: The network.
+        id: Of its encoder.
+        revision: Of its encoder, as asked for.
+    """
+    frozen = frozen_state(network)
+    sha256 = state_sha256(frozen) if frozen else None
+    return Base(id=id, revision=hub.resolved_revision(id, revision), sha256=sha256)
 
 
 def refuse_other_model(

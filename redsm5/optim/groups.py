@@ -28,19 +28,23 @@ class EncoderParts(Protocol):
         """All parameters of the encoder."""
 
 
-def parameter_groups(network: nn.Module, optimizer: Optimizer, *, lora_b_ratio: float = 1.0) -> list[dict[str, Any]]:
+def parameter_groups(
+    network: nn.Module, optimizer: Optimizer, *, lora_b_ratio: float = 1.0, losses: Iterable[nn.Module] = ()
+) -> list[dict[str, Any]]:
     """Every trainable parameter in exactly one group.
 
     Groups are ``encoder.embeddings``, ``encoder.layer.N`` (from the bottom), ``encoder.other`` (in neither, such
     as shared relative positions or a pooler) with the rate ``lr``, ``adapter`` and ``lora_b`` (PEFT parameters) with
-    ``peft_lr``, and ``head`` (all else) with ``head_lr``. With a layer decay of d and L layers, layer N has
-    lr x d^(L-1-N) and the embeddings lr x d^L. Each group is split in two: biases, norms and the scales of IA3 go
-    without weight decay into a group with the suffix ``.no_decay``. Frozen parameters and empty groups are left out.
+    ``peft_lr``, ``head`` (all else) with ``head_lr``, and ``loss`` (what losses learn) with ``head_lr`` too. With a
+    layer decay of d and L layers, layer N has lr x d^(L-1-N) and the embeddings lr x d^L. Each group is split in two:
+    biases, norms and the scales of IA3 go without weight decay into a group with the suffix ``.no_decay``. Frozen
+    parameters and empty groups are left out.
 
     Args:
         network: The whole model; its ``encoder`` has ``embeddings`` and ``layers``.
         optimizer: Gives the rates, ``layer_decay`` and ``weight_decay``.
         lora_b_ratio: How many times ``peft_lr`` the second matrices of LoRA have (LoRA+).
+        losses: Losses, some of which have parameters of their own.
 
     Returns:
         Dicts with ``name``, ``params``, ``lr`` and ``weight_decay``, in the order above.
@@ -55,6 +59,9 @@ def parameter_groups(network: nn.Module, optimizer: Optimizer, *, lora_b_ratio: 
     for part, lr in rates.items():
         groups[part] = {"name": part, "params": [], "lr": lr, "weight_decay": optimizer.weight_decay}
         groups[part + NO_DECAY] = {"name": part + NO_DECAY, "params": [], "lr": lr, "weight_decay": 0.0}
+    for loss in losses:
+        for name, parameter in loss.named_parameters():
+            names[parameter], owner[parameter] = name, "loss"
     for parameter, part in owner.items():
         if parameter.requires_grad:
             decayed = parameter.ndim > 1 and not is_factor(names[parameter])
@@ -85,6 +92,7 @@ def part_rates(layers: int, optimizer: Optimizer, *, lora_b_ratio: float = 1.0) 
         "adapter": optimizer.rate("peft"),
         "lora_b": scaled(optimizer.rate("peft"), lora_b_ratio),
         "head": optimizer.rate("head"),
+        "loss": optimizer.rate("head"),
     }
 
 

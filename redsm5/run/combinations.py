@@ -13,6 +13,12 @@ from redsm5.errors import UserError
 from redsm5.optim.adafactor import Adafactor
 from redsm5.optim.one_cycle import OneCycle
 from redsm5.optim.schedules import Constant, NoSchedule
+from redsm5.peft.freezing import Freezing, WholeEncoder
+from redsm5.peft.options import NoPEFT
+
+
+def _trains_norms(freezing: Freezing) -> bool:
+    return isinstance(freezing, WholeEncoder) and freezing.train_norms
 
 
 class Chosen:
@@ -64,6 +70,35 @@ CONFLICTS = (
             isinstance(c["model.schedule"], OneCycle)
             and c["model.schedule"].cycle_momentum
             and not c["model.optimizer"].has_momentum
+        ),
+    ),
+    Conflict(
+        "model.optimizer.layer_decay is not 1",
+        "model.peft is {model.peft}",
+        "the method freezes the encoder's own layers, whose rates the decay is about: leave layer_decay at 1",
+        lambda c: (
+            c["model.optimizer"].layer_decay != 1
+            and not isinstance(c["model.peft"], NoPEFT)
+            and not _trains_norms(c["model.freezing"])
+        ),
+    ),
+    Conflict(
+        "model.optimizer.layer_decay is not 1",
+        "model.freezing is WholeEncoder",
+        "no layer trains whose rate could decay: leave layer_decay at 1",
+        lambda c: (
+            c["model.optimizer"].layer_decay != 1
+            and isinstance(c["model.peft"], NoPEFT)
+            and isinstance(c["model.freezing"], WholeEncoder)
+            and not c["model.freezing"].train_norms
+        ),
+    ),
+    Conflict(
+        "model.optimizer.peft_lr is set",
+        "model.peft is NoPEFT",
+        "there are no PEFT parameters to train at that rate: choose a method, or leave peft_lr out",
+        lambda c: (
+            isinstance(c["model.peft"], NoPEFT) and c["model.optimizer"].peft_lr != type(c["model.optimizer"])().peft_lr
         ),
     ),
 )

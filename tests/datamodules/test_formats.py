@@ -137,3 +137,37 @@ def test_binary_pairs_refuses_impossible_ratios(ratio):
         ValueError, match=r"negatives_per_positive is .*; accepted are numbers above 0, or null for all"
     ):
         BinaryPairs(negatives_per_positive=ratio)
+
+
+@pytest.mark.parametrize(("ratio", "least"), [(0.0, 0), (0.25, 1), (0.5, 2), (1.0, 2)])
+def test_denied_criteria_have_their_share_of_the_drawn_negatives(ratio, least):
+    labels, denied = np.zeros(9, dtype=np.float32), np.zeros(9, dtype=bool)
+    labels[0], denied[[3, 5]] = 1, True
+    none = np.zeros((0, 3), dtype=np.int64)
+    targets = Targets(labels, np.zeros(9, dtype=bool), none, none, denied)
+    option = BinaryPairs(negatives_per_positive=4.0, hard_negative_ratio=ratio)
+    shares = np.zeros(9)
+    for epoch in range(600):
+        drawn = [e.criterion for e in option.training_examples(0, targets, 0, epoch)]
+        assert len(set(drawn)) == len(drawn) == 5
+        assert 0 in drawn
+        assert len({3, 5} & set(drawn)) >= least
+        assert option.training_examples(0, targets, 0, epoch) == option.training_examples(0, targets, 0, epoch)
+        shares[drawn] += 1 / 600
+    # Of 8 negatives 4 are drawn; with h places for the 2 denied ones, 4 - h of the 8 - h that are left.
+    expected = [least / 2 + (1 - least / 2) * (4 - least) / (8 - least), (4 - least) / (8 - least)]
+    assert shares[[3, 5]].mean() == pytest.approx(expected[0], abs=0.05)
+    assert shares[[1, 2, 4, 6, 7, 8]].mean() == pytest.approx(expected[1], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"hard_negative_ratio": -0.1}, "hard_negative_ratio is -0.1"),
+        ({"hard_negative_ratio": 1.5}, "hard_negative_ratio is 1.5"),
+        ({"negatives_per_positive": None, "hard_negative_ratio": 0.3}, "negatives_per_positive is null"),
+    ],
+)
+def test_a_share_of_hard_negatives_that_cannot_be_is_refused(values, said):
+    with pytest.raises(ValueError, match=said):
+        BinaryPairs(**values)

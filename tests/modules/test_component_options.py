@@ -8,7 +8,7 @@ from redsm5.modules.aggregation import Aggregation, Attention, LogSumExp
 from redsm5.modules.aggregation import Mean as MeanWindows
 from redsm5.modules.coupling import Coupling, EvidenceInformed, Independent
 from redsm5.modules.criteria_head import CriteriaHead, GatedHead, LinearHead, MLPHead, ResidualMLPHead
-from redsm5.modules.criteria_loss import BCE, CriteriaLoss
+from redsm5.modules.criteria_loss import CriteriaLoss, WeightedBCE
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
 from redsm5.modules.pooling import CLS, Mean, Pooling, ScalarMix
 from redsm5.modules.pooling import Attention as AttentionPooling
@@ -43,7 +43,7 @@ def parse(base, *arguments):
         (Coupling, ["--option=Independent"], Independent()),
         (Coupling, ["--option=EvidenceInformed", "--option.join=add"], EvidenceInformed(join="add")),
         (EvidenceHead, ["--option=StartEnd", "--option.dropout=0.3"], StartEnd(0.3)),
-        (CriteriaLoss, ["--option=BCE", "--option.pos_weight=sqrt"], BCE("sqrt")),
+        (CriteriaLoss, ["--option=WeightedBCE", "--option.pos_weight=sqrt"], WeightedBCE(pos_weight="sqrt")),
         (EvidenceHead, ["--option=StartEnd", "--option.null_weight=0.1"], StartEnd(null_weight=0.1)),
         (Optimizer, ["--option=AdamW", "--option.betas=[0.9,0.98]"], AdamW(betas=(0.9, 0.98))),
         (
@@ -63,7 +63,7 @@ def test_option_is_picked_by_class_name(base, arguments, expected):
         (Pooling, ["--option=Mean", "--option.temperature=1"]),
         (Aggregation, ["--option=Max", "--option.temperature=1"]),
         (Pooling, ["--option=Average"]),
-        (CriteriaLoss, ["--option=BCE", "--option.pos_weight=cubed"]),
+        (CriteriaLoss, ["--option=WeightedBCE", "--option.pos_weight=cubed"]),
         (Optimizer, ["--option=AdamW", "--option.momentum=0.9"]),
         (Optimizer, ["--option=AdamW", "--option.lr=fast"]),
     ],
@@ -76,7 +76,7 @@ def test_foreign_key_or_value_is_refused_while_parsing(base, arguments):
 def test_option_files_import_no_torch():
     modules = [
         *("pooling", "coupling", "aggregation", "criteria_head", "criteria_loss", "evidence_head", "decoding"),
-        "output",
+        *("output", "task_weighting", "adversarial"),
     ]
     imports = [f"redsm5.modules.{name}" for name in modules]
     imports += [f"redsm5.optim.{name}" for name in ("optimizers", "schedules", "curves", "groups")]

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
-from redsm5.modules.criteria_loss import BCE
+from redsm5.modules.criteria_loss import BCE, WeightedBCE
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.0, 1.0]])
 LABELS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
@@ -26,11 +26,10 @@ def test_bce_is_the_log_loss_per_example():
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        (BCE(), (1.0, 1.0, 1.0, 1.0, 1.0)),
-        (BCE(pos_weight="balanced"), (1.0, 3.0, 10.0, 10.0, 0.1)),
-        (BCE(pos_weight="balanced", max_pos_weight=200), (1.0, 3.0, 99.0, 200.0, 1 / 200)),
-        (BCE(pos_weight="sqrt"), (1.0, 3**0.5, 99**0.5, 10.0, 0.1)),
-        (BCE(pos_weight="sqrt", max_pos_weight=2.0), (1.0, 3**0.5, 2.0, 2.0, 0.5)),
+        (WeightedBCE(pos_weight="balanced"), (1.0, 3.0, 10.0, 10.0, 0.1)),
+        (WeightedBCE(pos_weight="balanced", max_pos_weight=200), (1.0, 3.0, 99.0, 200.0, 1 / 200)),
+        (WeightedBCE(pos_weight="sqrt"), (1.0, 3**0.5, 99**0.5, 10.0, 0.1)),
+        (WeightedBCE(pos_weight="sqrt", max_pos_weight=2.0), (1.0, 3**0.5, 2.0, 2.0, 0.5)),
     ],
     ids=str,
 )
@@ -40,14 +39,14 @@ def test_weights_follow_the_training_rates(option, expected):
 
 def test_bce_weighs_positives_by_criterion():
     rates = (0.5, 0.25, 0.1)
-    losses = BCE(pos_weight="balanced").build(rates)(LOGITS, LABELS, MULTI_LABEL)
+    losses = WeightedBCE(pos_weight="balanced").build(rates)(LOGITS, LABELS, MULTI_LABEL)
     expected = weighted_bce(LOGITS, LABELS, np.array([1.0, 3.0, 9.0])).mean(axis=1)
     np.testing.assert_allclose(losses.numpy(), expected, rtol=1e-6)
 
 
 def test_bce_of_pairs_takes_the_weight_of_each_pairs_criterion():
     logits, labels = torch.tensor([[0.3], [-0.7], [1.1]]), torch.ones(3, 1)
-    losses = BCE(pos_weight="balanced").build((0.5, 0.25, 0.1))(logits, labels, torch.tensor([2, 0, 1]))
+    losses = WeightedBCE(pos_weight="balanced").build((0.5, 0.25, 0.1))(logits, labels, torch.tensor([2, 0, 1]))
     expected = weighted_bce(logits, labels, np.array([[9.0], [1.0], [3.0]]))[:, 0]
     np.testing.assert_allclose(losses.numpy(), expected, rtol=1e-6)
 
@@ -55,7 +54,7 @@ def test_bce_of_pairs_takes_the_weight_of_each_pairs_criterion():
 @pytest.mark.parametrize("criterion", [-1, 0])
 def test_bce_of_one_criterion_reads_its_weight_in_both_formats(criterion):
     logits, labels = torch.tensor([[0.3]]), torch.ones(1, 1)
-    losses = BCE(pos_weight="balanced").build((0.25,))(logits, labels, torch.tensor([criterion]))
+    losses = WeightedBCE(pos_weight="balanced").build((0.25,))(logits, labels, torch.tensor([criterion]))
     np.testing.assert_allclose(losses.numpy(), weighted_bce(logits, labels, 3.0)[:, 0], rtol=1e-6)
 
 
@@ -66,16 +65,16 @@ def test_bce_is_finite_and_fp32_on_half_logits():
 
 
 def test_weights_do_not_enter_the_checkpoint():
-    assert not BCE(pos_weight="balanced").build((0.1, 0.2)).state_dict()
+    assert not WeightedBCE(pos_weight="balanced").build((0.1, 0.2)).state_dict()
 
 
-@pytest.mark.parametrize("bound", [0.5, float("inf"), float("nan")])
+@pytest.mark.parametrize("bound", [0.5, 1.0, float("inf"), float("nan")])
 def test_bce_refuses_bound(bound):
     with pytest.raises(ValueError, match=f"max_pos_weight is {bound}"):
-        BCE(max_pos_weight=bound)
+        WeightedBCE(max_pos_weight=bound)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
 def test_weights_refuse_rate(rate):
     with pytest.raises(ValueError, match=f"positive rate is {rate}"):
-        BCE().weights((rate,))
+        WeightedBCE().weights((rate,))

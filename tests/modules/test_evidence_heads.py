@@ -22,6 +22,7 @@ from redsm5.modules.evidence_head import (
     StartEndMLP,
 )
 from redsm5.modules.module import MultiTaskModule
+from redsm5.modules.task_weighting import FixedWeights
 from redsm5.optim.optimizers import AdamW
 
 OPTIONS = {
@@ -208,7 +209,7 @@ def test_head_learns_to_find_the_evidence_of_a_handful_of_posts(option, tiny_enc
     module = MultiTaskModule(
         Encoder(str(tiny_encoder), hidden_dropout=0.0),
         evidence_head=option,
-        lambda_span=1.0,
+        task_weighting=FixedWeights(lambda_span=1.0),
         optimizer=AdamW(lr=3e-3, head_lr=1e-2),
     )
     trainer = pl.Trainer(

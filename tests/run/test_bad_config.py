@@ -30,7 +30,10 @@ CASES = [
     # wrong types
     ({"trainer.max_epochs": "many"}, ["trainer.max_epochs", "many", "whole number"]),
     ({"data.max_length": 2.5}, ["data.max_length", "2.5", "whole number"]),
-    ({"model.lambda_span": "big"}, ["model.lambda_span", "big", "a number"]),
+    (
+        {"model.task_weighting": {"class_path": "FixedWeights", "init_args": {"lambda_span": "big"}}},
+        ["model.task_weighting.lambda_span", "big", "a number"],
+    ),
     # closed choices and variants
     ({"runtime.precision": "fp8"}, ["runtime.precision", "fp8", "none or bf16 or fp16"]),
     ({"early_stopping.monitor": "val_f1"}, ["early_stopping.monitor", "val_f1", "val_f1_macro"]),
@@ -56,7 +59,10 @@ CASES = [
     ),
     # impossible values
     ({"early_stopping.patience": 0}, ["patience is 0", "at least 1"]),
-    ({"model.lambda_class": -1.0}, ["model.lambda_class is -1.0", "at least 0"]),
+    (
+        {"model.task_weighting": {"class_path": "FixedWeights", "init_args": {"lambda_class": -1.0}}},
+        ["model.task_weighting.lambda_class is -1.0", "at least 0"],
+    ),
     ({"runtime.threads": 0}, ["threads is 0", "at least 1"]),
     ({"data.fold": 1}, ["fold"]),
     ({"data.fold": 5, "data.folds": 5}, ["fold"]),
@@ -180,7 +186,7 @@ def test_bad_config_is_one_sentence_that_names_the_key(change, said, tmp_path, c
         (["--config", "missing.yaml"], "there is no config file missing.yaml"),
         (["--model.bogus", "3"], "there is no key model.bogus"),
         (["--trainer.max_epoc", "7"], "there is no key trainer.max_epoc; did you mean trainer.max_epochs"),
-        (["--model.lambda_s", "0.9"], "there is no key model.lambda_s; did you mean model.lambda_span"),
+        (["--model.adversaria", "FGM"], "there is no key model.adversaria; did you mean model.adversarial"),
         (["--model.poolin", "Mean"], "there is no key model.poolin; did you mean model.pooling"),
         (["--model", "3"], "model is '3'; it takes keys below it"),
         (["--seed_everything", "-1"], "seed_everything is -1; it takes a whole number from 0 to 4294967295"),

@@ -28,6 +28,15 @@ REFUSED = [
         ["--model.optimizer=SGDMomentum", "--model.optimizer.momentum=0", *CYCLED],
         ["model.optimizer is SGDMomentum", "OneCycle", "no momentum"],
     ),
+    (
+        ["--model.optimizer.layer_decay=0.9", "--model.peft=LoRA"],
+        ["layer_decay is not 1", "model.peft is LoRA", "freezes", "at 1"],
+    ),
+    (
+        ["--model.optimizer=LAMB", "--model.optimizer.layer_decay=0.9", "--model.freezing=WholeEncoder"],
+        ["layer_decay is not 1", "model.freezing is WholeEncoder", "at 1"],
+    ),
+    (["--model.optimizer.peft_lr=0.1"], ["peft_lr is set", "model.peft is NoPEFT", "leave peft_lr out"]),
 ]
 
 
@@ -49,6 +58,13 @@ def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, 
         ["--model.optimizer=SGD", "--model.schedule=OneCycle"],
         ["--model.optimizer=SGDMomentum", *CYCLED],
         ["--model.optimizer=LAMB", *CYCLED],
+        ["--model.optimizer.layer_decay=0.9"],
+        ["--model.optimizer.layer_decay=0.9", "--model.freezing=BottomLayers"],
+        ["--model.optimizer.layer_decay=0.9", "--model.freezing=WholeEncoder", "--model.freezing.train_norms=true"],
+        [
+            *("--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.optimizer.peft_lr=0.1"),
+            *("--model.freezing=WholeEncoder", "--model.freezing.train_norms=true"),
+        ],
     ],
     ids=" ".join,
 )

@@ -184,7 +184,7 @@ def test_fit_learns_where_one_keyword_is_the_evidence(tiny_encoder, tmp_path):
     corpus = write_tiny_corpus(tmp_path / "corpus", posts=150, authors=70)
     command = options(
         corpus, tiny_encoder, tmp_path / "run", "--data.max_length=64", "--data.stride=16", "--trainer.max_epochs=12",
-        "--model.lambda_span=0.1", "--model.aggregation=Attention", "--model.encoder.hidden_dropout=0.0",
+        "--model.task_weighting.lambda_span=0.1", "--model.aggregation=Attention", "--model.encoder.hidden_dropout=0.0",
         f"--data.cache_dir={tmp_path / 'cache'}",
     )  # fmt: skip
     assert main(command) == 0

@@ -14,7 +14,7 @@ def test_validation_losses_do_not_depend_on_the_batch_size(tiny_corpus_dir, tiny
             "--trainer.max_epochs=1",
             "--model.optimizer.lr=0",
             "--model.optimizer.head_lr=0",
-            "--model.lambda_span=1",
+            "--model.task_weighting.lambda_span=1",
         )
         command = fit_options(tiny_corpus_dir, tiny_encoder, run, *more, f"--data.batching.eval={size}")
         assert main(command) == 0
