@@ -94,8 +94,7 @@ class MultiTaskModule(pl.LightningModule):
                 raise ValueError(f"model.{name} is {value}; it must be a finite number of at least 0")
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
-        if pooling.needs_facts:
-            refuse_unfit(pooling, known_facts(encoder))
+        refuse_unfit(pooling, known_facts(encoder) if pooling.needs_facts else None)
         self.encoder_option = encoder
         self.peft_option = peft
         self._network = partial(
