@@ -87,8 +87,7 @@ class MultiTaskModule(pl.LightningModule):
         super().__init__()
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
-        if pooling.needs_facts:
-            refuse_unfit(pooling, known_facts(encoder))
+        refuse_unfit(pooling, known_facts(encoder) if pooling.needs_facts else None)
         self.encoder_option = encoder
         self._needs_sentences = evidence_head.needs_sentences
         self.peft_option = peft
