@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out)
     if not Path(args.config).is_file():
-        raise UserError(f"there is no config {args.config}; run the demo in a checkout of redsm5")
+        raise UserError(f"there is no config {args.config}; run in a checkout of redsm5, or add --config FILE")
     corpus, fitted, predictions = out / "corpus", out / "fit", out / "predictions.jsonl"
     # A finished run is made anew; one that was interrupted goes on.
     again = ["--fresh"] if RunFolder(fitted).is_finished else []
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         ["fit", "--config", args.config, "--data.path", str(corpus), "--run_dir", str(fitted), *again],
         ["test", str(fitted)],
         ["baseline", str(fitted)],
-        ["predict", str(fitted), "--posts", str(corpus / "redsm5_posts.csv"), "--out", str(predictions)],
+        ["predict", str(fitted), "--posts", str(corpus / "redsm5_posts.csv"), "--out", str(predictions), "--overwrite"],
     ]
     for step in steps:
         print(f"\n$ redsm5 {shlex.join(step)}", flush=True)

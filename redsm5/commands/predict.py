@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument("--text", help="the text of one post")
     parser.add_argument("--out", default="-", help="JSONL or Parquet file to write (default: JSONL on stdout)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file at --out where it is there")
     parser.add_argument("--device", default="auto", help="auto (CUDA where there is a GPU), cpu, cuda, cuda:1 ...")
     parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
     parser.add_argument("--batch-tokens", type=int, help="padded tokens per batch (default: 8192): what memory allows")
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"{name} is {value}; it must be at least 1")
     if args.text is not None and not args.text.strip():
         raise UserError("--text is empty; give the text of a post")
-    _check_out(args.out)
+    _check_out(args.out, args.posts, overwrite=args.overwrite)
 
     from redsm5.run.quiet import quiet_libraries
 
@@ -58,21 +59,29 @@ def run(args: argparse.Namespace) -> int:
     folder = args.model or RunFolder.of_config(Path(args.config)).path
     predictor = load(folder, device=args.device, batch_tokens=args.batch_tokens or BATCH_TOKENS)
     if args.text is not None:
-        _write(predictor, [Post("text", args.text, "text")], args.out)
+        _write(predictor, [Post("text", args.text, "text")], args.out, overwrite=args.overwrite)
         return 0
     stream = PostStream(args.posts)
-    _write(predictor, stream, args.out)
+    _write(predictor, stream, args.out, overwrite=args.overwrite)
     if stream.without_text:
         print(
             f"left out: {stream.without_text:,} rows without text (the first: {stream.first_without_text})",
             file=sys.stderr,
         )
+    if stream.repeated:
+        print(
+            f"note: {stream.repeated:,} rows repeat an id (the first: {stream.first_repeated}); their predictions "
+            "cannot be told apart by post_id",
+            file=sys.stderr,
+        )
     return 0
 
 
-def _check_out(out: str) -> None:
+def _check_out(out: str, posts: str | None, *, overwrite: bool) -> None:
     path = Path(out).absolute()
     if out == "-":
+        if overwrite:
+            raise UserError("--overwrite belongs to --out FILE; leave it out")
         return
     if not path.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {path.parent}; make it, or choose another")
@@ -80,21 +89,29 @@ def _check_out(out: str) -> None:
         raise UserError(f"--out {out} is a directory; give a file")
     if path.suffix not in OUTPUT_SUFFIXES:
         raise UserError(f"--out {out}: the extension must be one of {', '.join(OUTPUT_SUFFIXES)}")
+    if not path.exists():
+        return
+    from redsm5.datamodules.post_stream import holds
+    from redsm5.inference.partial import already_there, partial_folder
+
+    if posts is not None and holds(posts, path):
+        raise UserError(f"--out {out} is the file of the posts; choose another")
+    if not overwrite and not partial_folder(path).is_dir():
+        raise already_there(path)
 
 
-def _write(predictor: Predictor, posts: Iterable[Post], out: str) -> None:
+def _write(predictor: Predictor, posts: Iterable[Post], out: str, *, overwrite: bool) -> None:
     from redsm5.inference.output import chunk_lines, predict_to_file
     from redsm5.inference.predictor import chunks
     from redsm5.inference.progress import PredictionProgress
 
     with PredictionProgress() as progress:
         if out != "-":
-            predict_to_file(predictor, posts, Path(out).absolute(), progress)
+            predict_to_file(predictor, posts, Path(out).absolute(), progress, overwrite=overwrite)
         else:
             for chunk in chunks(posts):
-                sys.stdout.write(chunk_lines(predictor, chunk))
+                sys.stdout.write(chunk_lines(predictor, chunk, progress))
                 sys.stdout.flush()
-                progress(len(chunk), False)
     if out != "-":
         reused = f", {progress.reused:,} of them by an earlier run" if progress.reused else ""
         print(f"predictions: {out} ({progress.posts:,} posts{reused})")

@@ -16,6 +16,9 @@ ANNOTATION_COLUMNS = ("post_id", "sentence_id", "sentence_text", LABEL_COLUMN, "
 _STATUS: dict[object, Literal[0, 1]] = {0: 0, 1: 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
 """Accepted cells. Pandas writes 1.0 where a column once had a gap; True and 1.0 equal 1 as keys."""
 
+_KINDS = {int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
+"""Types of JSON and Parquet as users call them."""
+
 _NOT_A_NUMBER = ("nan", "NaN", "NAN", "<NA>")
 
 
@@ -102,8 +105,8 @@ def _text(row: Row, column: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        what = "NaN" if isinstance(value, float) and value != value else f"a {type(value).__name__}"
-        raise UserError(f"{row.place}: {column} must be a text and is {what}")
+        what = "NaN" if isinstance(value, float) and value != value else _KINDS.get(type(value), "something else")
+        raise UserError(f"{row.place}: {column} must be a string and is {what}")
     if value in _NOT_A_NUMBER:
         raise UserError(f"{row.place}: {column} is NaN; fill it in or remove the row")
     if len(value) > MAX_CELL:

@@ -111,7 +111,9 @@ def jsonl_rows(
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{place}: not valid JSON ({error.msg.lower()}, column {error.colno})") from None
+            # Some of Python's messages end in "at", and go on with the place.
+            said = error.msg.lower() if error.msg.endswith(" at") else f"{error.msg.lower()},"
+            raise UserError(f"{place}: not valid JSON ({said} column {error.colno})") from None
         except (ValueError, RecursionError):
             raise UserError(f"{place}: not valid JSON that can be read") from None
         if not isinstance(record, dict):

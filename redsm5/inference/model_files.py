@@ -63,6 +63,8 @@ def read_model(path: str | Path) -> ModelFiles:
         UserError: It is neither, a file is missing or damaged, or its encoder cannot be had.
     """
     folder = Path(path).expanduser()
+    if folder.is_file():
+        raise UserError(f"{path} is a file; give the folder of an exported model or of a finished run")
     if not folder.is_dir():
         raise UserError(f"there is no folder {path}; give an exported model or the folder of a finished run")
     if (folder / MANIFEST).is_file():

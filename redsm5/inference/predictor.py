@@ -64,6 +64,7 @@ class Predictor:
         criteria: The criteria in the order of the outputs.
         thresholds: In the same order.
         identity: Hash of all that decides a prediction, the device aside.
+        batch_tokens: As given.
 
     Raises:
         UserError: The model cannot be built, or the device is not there.
@@ -75,6 +76,7 @@ class Predictor:
         self.identity = files.identity
         self.recipe = files.recipe
         self.device = _device(device)
+        self.batch_tokens = batch_tokens
         self._tokenizer = files.tokenizer
         data = files.recipe.data
         self._layout = data.format.build(files.criteria, files.tokenizer)
@@ -99,10 +101,14 @@ class Predictor:
             One prediction per text, in their order.
 
         Raises:
-            UserError: A text is empty.
+            UserError: A text is empty or no string.
         """
+        if not isinstance(texts, Iterable):
+            raise UserError(f"texts is a {type(texts).__name__}; give a string or a list of strings")
         given = [texts] if isinstance(texts, str) else list(texts)
         for number, text in enumerate(given):
+            if not isinstance(text, str):
+                raise UserError(f"text {number} is a {type(text).__name__}; give a list of strings")
             if not text.strip():
                 raise UserError(f"text {number} is empty; leave it out, nothing can be predicted")
         posts = [Post(str(number), text, str(number)) for number, text in enumerate(given)]

@@ -53,14 +53,27 @@ class Holder:
         return False
 
 
+@dataclass(frozen=True)
+class Writes:
+    """How a refusal calls what a folder is held for."""
+
+    target: str
+    """What cannot be written"""
+    doing: str
+    """What another process does with it, after its name"""
+    option: str
+    """That names another one"""
+
+
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, *, writes: Writes | None = None) -> Iterator[None]:
     """Hold the lock of a folder, which is made if need be; it goes with the process, however that ends.
 
     Further ranks of the same run do not ask for it.
 
     Args:
-        folder: Of the run.
+        folder: Of the run, or where files wait until they are whole.
+        writes: What is written, in messages; None for a run.
 
     Raises:
         UserError: Another process holds it, or the folder cannot be made.
@@ -69,11 +82,12 @@ def run_lock(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / LOCK
+    writes = writes or Writes(f"into run_dir {folder}", f"is at work in {folder}", "--run_dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = _flocked(path)
+        descriptor = _flocked(path, writes)
     except OSError as error:
-        raise UserError(f"cannot write into run_dir {folder}: {error.strerror}; choose another --run_dir") from error
+        raise UserError(f"cannot write {writes.target}: {error.strerror}; choose another {writes.option}") from error
     try:
         yield
     finally:
@@ -91,7 +105,7 @@ def boot_id() -> str:
         return ""
 
 
-def _flocked(path: Path) -> int:
+def _flocked(path: Path, writes: Writes) -> int:
     """Take the lock file; its descriptor. The kernel decides, and frees it with the process."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -99,11 +113,11 @@ def _flocked(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise _refusal(path, _holder(path)) from None
+            raise _refusal(path, _holder(path), writes) from None
         except OSError as error:
             os.close(descriptor)
             if error.errno in NO_FLOCK:
-                return _claimed(path)
+                return _claimed(path, writes)
             raise
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -113,7 +127,7 @@ def _flocked(path: Path) -> int:
         os.close(descriptor)  # of a file that its holder removed meanwhile
 
 
-def _claimed(path: Path) -> int:
+def _claimed(path: Path, writes: Writes) -> int:
     """Take the lock file where there is no flock: who links a whole file there has it, unless its process is gone."""
     own = path.with_name(f"{LOCK}.{socket.gethostname()}.{os.getpid()}")
     own.unlink(missing_ok=True)
@@ -130,7 +144,7 @@ def _claimed(path: Path) -> int:
                 os.link(own, path)
                 return descriptor
         os.close(descriptor)
-        raise _refusal(path, _holder(path))
+        raise _refusal(path, _holder(path), writes)
     finally:
         own.unlink()
 
@@ -170,11 +184,10 @@ def _holder(path: Path) -> Holder | None:
     return _parsed(_content(path))
 
 
-def _refusal(path: Path, holder: Holder | None) -> UserError:
-    folder = path.parent
+def _refusal(path: Path, holder: Holder | None, writes: Writes) -> UserError:
     if holder is None:
-        return UserError(f"another process is at work in {folder}; wait for it, or choose another --run_dir")
-    where = f"process {holder.pid} on host {holder.host} is at work in {folder} since {holder.started}"
+        return UserError(f"another process {writes.doing}; wait for it, or choose another {writes.option}")
+    where = f"process {holder.pid} on host {holder.host} {writes.doing} since {holder.started}"
     if holder.host == socket.gethostname():
-        return UserError(f"{where}; wait for it, or choose another --run_dir")
-    return UserError(f"{where}; wait for it, choose another --run_dir, or remove {path} if that process is gone")
+        return UserError(f"{where}; wait for it, or choose another {writes.option}")
+    return UserError(f"{where}; wait for it, choose another {writes.option}, or remove {path} if that process is gone")

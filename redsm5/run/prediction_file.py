@@ -51,6 +51,13 @@ def read_predictions(path: Path, *, made_by: str) -> PredictionFile:
     for line in lines:
         grouped.setdefault(line.post_id, []).append(line)
     first = next(iter(grouped.values()))
+    criteria = list(dict.fromkeys((line.criterion, line.threshold) for line in first))
+    for post_id, found in grouped.items():
+        times = len(found) // len(criteria)
+        if times > 1 and [(line.criterion, line.threshold) for line in found] == criteria * times:
+            raise UserError(
+                f"{path}: id {post_id} stands for {times} posts; make the ids unique and run {made_by} again"
+            )
     shape = [(line.criterion, line.threshold) for line in first]
     codes = tuple(line.criterion for line in first)
     for post_id, found in grouped.items():

@@ -104,7 +104,11 @@ def write_predictions_view(folder: RunFolder, predictions_file: Path, posts_file
         UserError: A file cannot be read, a predicted post is not among the posts, or the page cannot be written.
     """
     predictions = read_predictions(predictions_file, made_by=f"redsm5 predict {folder.path}")
-    texts = {post.id: post.text for post in PostStream(posts_file)}
+    stream = PostStream(posts_file)
+    texts: dict[str, str] = {}
+    for post in stream:
+        if texts.setdefault(post.id, post.text) != post.text:
+            raise UserError(f"{posts_file}: id {post.id} stands for two posts; make the ids unique and predict again")
     missing = [post.post_id for post in predictions.posts if post.post_id not in texts]
     if missing:
         raise UserError(

@@ -150,6 +150,22 @@ def test_view_of_predictions_alone_needs_no_gold(run, corpus, tmp_path, capsys):
     assert "lacks 20 of the predicted posts" in capsys.readouterr().err
 
 
+def test_view_says_that_an_id_stands_for_two_posts(run, corpus, tmp_path, capsys):
+    lines = run.predictions("val").read_text().splitlines(keepends=True)
+    (tmp_path / "new.jsonl").write_text("".join(lines[:9] * 2 + lines[9:]))
+    post_id = json.loads(lines[0])["post_id"]
+    posts = tmp_path / "posts.csv"
+    shutil.copy(corpus / "redsm5_posts.csv", posts)
+    command = ["view", str(run.path), "--posts", str(posts), "--predictions"]
+    assert main([*command, str(tmp_path / "new.jsonl")]) == 2
+    assert f"id {post_id} stands for 2 posts; make the ids unique" in capsys.readouterr().err
+    (tmp_path / "new.jsonl").write_text("".join(lines))
+    with posts.open("a", newline="") as file:
+        csv.writer(file).writerow([post_id, "Another text."])
+    assert main([*command, str(tmp_path / "new.jsonl")]) == 2
+    assert f"id {post_id} stands for two posts; make the ids unique" in capsys.readouterr().err
+
+
 def test_view_open_opens_the_page(run, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda uri: opened.append(uri) or True)

@@ -65,7 +65,7 @@ def test_post_stream_leaves_out_rows_without_text_and_counts_them(tmp_path, kind
             "standard input, line 2: byte 56 (0xff)",
         ),
         (b'{"post_id": "a", "text": "\x00"}\n', "standard input, line 1: a NUL byte at byte 26"),
-        (b'{"post_id": "a", "text": 3}\n', "standard input, row 1: text must be a text and is a int"),
+        (b'{"post_id": "a", "text": 3}\n', "standard input, row 1: text must be a string and is a number"),
         ("{}".encode("utf-16"), "standard input is encoded in UTF-16"),
     ],
 )
@@ -82,7 +82,9 @@ def test_post_stream_refuses_a_folder_without_one_posts_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_post_stream_needs_the_same_memory_for_any_number_of_posts(tmp_path, kind):
+def test_post_stream_needs_the_same_memory_for_any_number_of_posts(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("redsm5.datamodules.post_stream.COUNTED_IDS", 1000)
+
     def peak(posts):
         path = write(tmp_path, kind, [(f"p{i}", "word " * 200) for i in range(posts)])
         for post in PostStream(str(path)):  # imports and caches

@@ -11,6 +11,7 @@ import pytest
 import redsm5
 from redsm5.datamodules.corpus import Post
 from redsm5.errors import UserError
+from redsm5.inference import output as output_module
 from redsm5.inference import predictor as predictor_module
 from redsm5.inference.output import chunk_lines, predict_to_file
 
@@ -86,9 +87,9 @@ def test_predict_to_file_takes_no_chunk_of_other_posts_or_another_model(
 
     def reused(model, given):
         with pytest.raises(UserError):
-            predict_to_file(predictor, broken(posts[0]), out, ignore)
+            predict_to_file(predictor, broken(posts[0]), out, ignore, overwrite=True)
         seen = []
-        predict_to_file(model, given, out, lambda _, reused: seen.append(reused))
+        predict_to_file(model, given, out, lambda _, reused: seen.append(reused), overwrite=True)
         return seen
 
     changed = [Post("p0", posts[0].text + "!", "p0"), *posts[1:]]
@@ -100,8 +101,84 @@ def test_predict_to_file_takes_no_chunk_of_other_posts_or_another_model(
 
 
 def test_predict_to_file_says_that_it_cannot_write(predictor, tmp_path):
-    with pytest.raises(UserError, match=r"cannot write .*partial: .*; choose another --out"):
+    with pytest.raises(UserError, match=r"cannot write .*/out\.jsonl: No such file or directory; choose another --out"):
         predict_to_file(predictor, some_posts(1), tmp_path / "none" / "out.jsonl", ignore)
+    (tmp_path / "out.jsonl.partial").touch()
+    with pytest.raises(UserError, match=r"cannot write .*/out\.jsonl: .*partial is a file; remove it"):
+        predict_to_file(predictor, some_posts(1), tmp_path / "out.jsonl", ignore)
+
+
+def test_predict_to_file_saves_within_a_chunk_and_goes_on_there(predictor, trained_run, monkeypatch, tmp_path):
+    """Nine posts of one chunk, three to a group: whatever the group in which it ends, two are not predicted again."""
+    monkeypatch.setattr(output_module, "SAVE_SECONDS", 0.0)
+    model = predictor_module.load(trained_run, device="cpu", batch_tokens=32)
+    posts = [Post(f"p{i}", f"{TEXTS[i % 3]:<90}", f"p{i}") for i in range(9)]
+    predict_to_file(model, posts, tmp_path / "alone.jsonl", ignore)
+    out = tmp_path / "out.jsonl"
+    seen = []
+
+    def interrupt(count, reused):
+        seen.append((count, reused))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_file(model, posts, out, interrupt)
+    assert seen == [(3, False)] * 3
+    assert not out.exists()
+    seen = []
+    predict_to_file(model, posts, out, lambda count, reused: seen.append((count, reused)))
+    assert seen == [(6, True), (3, False)]
+    assert out.read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.jsonl", "out.jsonl"]
+
+
+def test_predict_to_file_begins_anew_where_what_was_saved_is_damaged(predictor, monkeypatch, tmp_path):
+    posts, out = some_posts(3), tmp_path / "out.jsonl"
+    predict_to_file(predictor, posts, tmp_path / "alone.jsonl", ignore)
+    partial = tmp_path / "out.jsonl.partial"
+    partial.mkdir()
+    name = f"{output_module._chunk_hash(predictor.identity, posts)}.begun.json"
+    for damaged in ('{"0": "x', '{"7": "x"}', "[1]"):
+        partial.mkdir(exist_ok=True)
+        (partial / name).write_text(damaged)
+        predict_to_file(predictor, posts, out, ignore, overwrite=True)
+        assert out.read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+
+
+def test_predict_to_file_replaces_what_is_there_only_when_asked_or_begun(predictor, small_chunks, tmp_path):
+    posts, out = some_posts(6), tmp_path / "out.jsonl"
+    predict_to_file(predictor, posts, out, ignore)
+    whole = out.read_bytes()
+    with pytest.raises(UserError, match="is there already; choose another, or add --overwrite"):
+        predict_to_file(predictor, posts[1:], out, ignore)
+
+    def interrupted():
+        yield from posts[:5]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_file(predictor, interrupted(), out, ignore, overwrite=True)
+    with pytest.raises(UserError, match="is there already"):
+        predict_to_file(predictor, posts[1:], out, ignore)  # other posts than those that were begun
+    assert out.read_bytes() == whole
+    out.write_text("old")
+    predict_to_file(predictor, posts, out, ignore)
+    assert out.read_bytes() == whole
+
+
+def test_predict_to_file_is_refused_while_another_writes_the_same_file(predictor, tmp_path):
+    posts, out = some_posts(3), tmp_path / "out.jsonl"
+
+    def second(count, reused):
+        with pytest.raises(
+            UserError, match=rf"process {os.getpid()} on host .* of redsm5 predict is writing .*out\.jsonl"
+        ):
+            predict_to_file(predictor, posts, out, ignore)
+
+    predict_to_file(predictor, posts, out, second)
+    assert len(out.read_text().splitlines()) == 3 * len(predictor.codes)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
 
 @pytest.mark.slow

@@ -83,6 +83,19 @@ def test_predict_refuses_an_empty_text(trained_run, texts):
         redsm5.load(trained_run).predict(texts)
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ([None], "text 0 is a NoneType; give a list of strings"),
+        (["fine", 5], "text 1 is a int; give a list of strings"),
+        (5, "texts is a int; give a string or a list of strings"),
+    ],
+)
+def test_predict_refuses_what_is_no_text(trained_run, texts, said):
+    with pytest.raises(UserError, match=said):
+        redsm5.load(trained_run).predict(texts)
+
+
 def test_load_refuses_a_device_that_is_not_there(trained_run):
     with pytest.raises(UserError, match="there is no device 'cuda:77' here; give auto"):
         redsm5.load(trained_run, device="cuda:77")
