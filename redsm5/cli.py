@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redsm5 import __version__
 from redsm5.errors import UserError
+from redsm5.interrupts import imports_end_at_once
 
 if TYPE_CHECKING:
     from redsm5.run.lightning_cli import ReDSM5CLI
@@ -69,7 +70,8 @@ def main(args: list[str] | None = None) -> int:
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:
-        return _dispatch(argv)
+        with imports_end_at_once():
+            return _dispatch(argv)
     except UserError as error:
         if debug:
             raise

@@ -1,0 +1,53 @@
+"""Ctrl-C while libraries are imported: a KeyboardInterrupt there is swallowed by some, and breaks others for good."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
+
+IMPORT_FRAMES = "<frozen importlib."
+"""What the file of a frame of the import system is called."""
+SENTENCE = b"redsm5: interrupted while its libraries were loaded; run the same command again\n"
+
+
+@contextmanager
+def imports_end_at_once() -> Iterator[None]:
+    """A block in which Ctrl-C during an import ends the process with exit code 130, and is as ever elsewhere.
+
+    An exception cannot do it: C extensions that are half initialised turn it into another one, callbacks of the import
+    locks drop it. Whoever has set a handler of their own keeps it.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    outermost = sys._getframe(2).f_code  # of the function that this block is in
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if _imports(frame, outermost):
+            os.write(2, SENTENCE)
+            os._exit(130)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is handle:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _imports(frame: FrameType | None, outermost: CodeType) -> bool:
+    """Whether an import is under way, begun below a function: what it is imported by does not count."""
+    while frame is not None and frame.f_code is not outermost:
+        if frame.f_code.co_filename.startswith(IMPORT_FRAMES):
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,105 @@
+"""Ctrl-C while a command imports its libraries, in processes of their own."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from redsm5.interrupts import SENTENCE, imports_end_at_once
+
+CALLBACK = """
+import weakref
+class Dropped: pass
+dropped = Dropped()
+reference = weakref.ref(dropped, lambda _: signal.raise_signal(signal.SIGINT))
+del dropped
+"""
+"""Python prints what is raised in such a callback, and goes on: so are the locks of imports cleaned up."""
+
+BLOCK = """
+try:
+    signal.raise_signal(signal.SIGINT)
+except BaseException:
+    pass
+"""
+
+
+@pytest.mark.parametrize("interrupt", ["signal.raise_signal(signal.SIGINT)", CALLBACK, BLOCK])
+def test_interrupt_during_an_import_ends_the_command_at_once(tmp_path, interrupt):
+    (tmp_path / "interrupted.py").write_text(f"import signal\n{interrupt}\n")
+    code = (
+        "import sys, redsm5.cli, redsm5.commands.view as view\n"
+        "view.run = lambda args: __import__('interrupted') and print('went on') or 0\n"
+        "sys.exit(redsm5.cli.main(['view', 'x']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", SENTENCE)
+
+
+def test_interrupt_outside_imports_is_a_keyboard_interrupt(capsys):
+    with pytest.raises(KeyboardInterrupt), imports_end_at_once():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupt_of_a_command_that_a_module_runs_as_it_is_imported_is_a_keyboard_interrupt(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import signal\nfrom redsm5.interrupts import imports_end_at_once\n"
+        "def work():\n    with imports_end_at_once():\n        signal.raise_signal(signal.SIGINT)\nwork()\n"
+    )
+    spec = importlib.util.spec_from_file_location("script", tmp_path / "script.py")
+    with pytest.raises(KeyboardInterrupt):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def test_handlers_of_others_and_other_threads_are_left_alone():
+    def own(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGINT, own)
+    try:
+        with imports_end_at_once():
+            assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGINT, before)
+    found = []
+
+    def elsewhere():
+        with imports_end_at_once():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.2, 0.4, 0.7, 1.0, 1.4, 1.8, 2.3, 2.8, 3.5])
+def test_interrupt_of_predict_at_any_moment_is_one_sentence_and_130(trained_run, tmp_path, delay):
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text("".join(f'{{"post_id": "p{i}", "text": "I feel gloomy, {i} times."}}\n' for i in range(20_000)))
+    out = tmp_path / "out.jsonl"
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from redsm5.cli import main; print('begun', flush=True); sys.exit(main())",
+    ]
+    process = subprocess.Popen(
+        [*command, "predict", str(trained_run), "--posts", str(posts), "--out", str(out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.startswith("redsm5: interrupted")
+    assert err.count("\n") == 1
+    assert not out.exists()
