@@ -299,3 +299,37 @@ def test_predictions_alone_have_no_tabs_and_no_gold(opened):
     assert "Gold" not in page.locator("#columns").inner_text()
     page.select_option("#outcome", "some")
     assert 0 < shown_rows(page).count() < page.locator("#list li").count()
+
+
+def test_escape_in_the_search_empties_it_and_shows_all_posts(opened):
+    page = opened()
+    everything = shown_rows(page).count()
+    page.keyboard.press("/")
+    page.keyboard.type(SPECIAL_ID)
+    assert shown_rows(page).count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("#search").input_value() == ""
+    assert shown_rows(page).count() == everything
+    assert page.evaluate("document.activeElement.id") == "list"
+    page.keyboard.press("/")
+    page.keyboard.type(SPECIAL_ID)
+    assert shown_rows(page).count() == 1
+
+
+def test_escape_shows_all_criteria_of_the_post_then_all_posts(opened):
+    page = opened(hash_=f"#post={SPECIAL_ID}")
+    everything = shown_rows(page).count()
+    page.locator("#criterion").select_option("3")
+    page.locator("#hard").check()
+    filtered = shown_rows(page).count()
+    assert filtered < everything
+    page.locator("#list").focus()
+    page.locator("button.criterion").first.click()
+    assert page.locator("button.criterion[aria-pressed=true]").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("button.criterion[aria-pressed=true]").count() == 0
+    assert shown_rows(page).count() == filtered
+    page.keyboard.press("Escape")
+    assert shown_rows(page).count() == everything
+    assert page.locator("#criterion").input_value() == ""
+    assert not page.locator("#hard").is_checked()

@@ -125,12 +125,27 @@ function setTheme(theme) {
   byId("theme").textContent = `Theme: ${theme}`;
 }
 
+/** One step back: out of a field, empty for the search; then all spans of the post; then all posts. */
+function escape(from) {
+  if (from === byId("search")) {
+    byId("search").value = "";
+    filterPosts();
+    listNode.focus();
+  } else if (from.matches("select")) listNode.focus();
+  else if (state.pinned !== null) pin(null);
+  else resetFilters();
+}
+
+function resetFilters() {
+  byId("filters").reset();
+  filterPosts();
+}
+
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("input[type=search], select");
   if (event.key === "Escape") {
-    if (typing) listNode.focus();
-    else pin(null);
+    if (isShown("posts")) escape(event.target);
     return;
   }
   if (typing || !isShown("posts")) return;
