@@ -58,7 +58,8 @@ class Corpus:
     """Posts in file order, annotations grouped by post in file order, criteria in the order of the outputs.
 
     ``sha256`` is the hash of the validated content (posts, annotations, criteria), not of the file bytes.
-    ``source`` says where it came from (paths, or dataset id with the resolved revision).
+    ``source`` says where it came from (paths, or dataset id with the resolved revision); ``synthetic``, that it
+    is one of ``redsm5 data synth``.
     """
 
     posts: tuple[Post, ...]
@@ -66,6 +67,7 @@ class Corpus:
     criteria: tuple[Criterion, ...]
     sha256: str
     source: str
+    synthetic: bool = False
 
     @cached_property
     def codes(self) -> tuple[str, ...]:

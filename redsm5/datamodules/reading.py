@@ -135,7 +135,7 @@ def _read(
     corpus = None
     if not validated.refusals:
         sha256 = corpus_sha256(validated.posts, tuple(bound.row for bound in kept), criteria)
-        corpus = Corpus(validated.posts, aligned, criteria, sha256, source.name)
+        corpus = Corpus(validated.posts, aligned, criteria, sha256, source.name, source.synthetic)
     return corpus, make_audit(
         source=source.name,
         sha256=corpus.sha256 if corpus else None,

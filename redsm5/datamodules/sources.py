@@ -8,6 +8,7 @@ from pathlib import Path
 
 from redsm5.datamodules.criteria import CRITERIA_SUFFIXES
 from redsm5.datamodules.rows import ANNOTATION_COLUMNS, POST_COLUMNS
+from redsm5.datamodules.synthetic import is_synthetic
 from redsm5.datamodules.tables import TABLE_SUFFIXES, Table, read_table
 from redsm5.errors import UserError
 
@@ -16,12 +17,13 @@ _DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The tables of a corpus, the criteria file that lies beside them (or None), and where they came from."""
+    """The tables of a corpus, the criteria file beside them (or None), where they came from; whether they are ours."""
 
     posts: Table
     annotations: Table
     criteria: str | None
     name: str
+    synthetic: bool = False
 
 
 def open_source(path: str | None, posts: str | None, annotations: str | None, revision: str | None) -> Source:
@@ -94,7 +96,8 @@ def find_files(entries: list[Path], where: str) -> tuple[str, str, str | None]:
 
 
 def _from_files(posts: str, annotations: str, criteria: str | None, name: str) -> Source:
-    return Source(read_table(posts, POST_COLUMNS), read_table(annotations, ANNOTATION_COLUMNS), criteria, name)
+    tables = read_table(posts, POST_COLUMNS), read_table(annotations, ANNOTATION_COLUMNS)
+    return Source(*tables, criteria, name, is_synthetic(Path(posts)))
 
 
 def _entries(folder: Path) -> list[Path]:

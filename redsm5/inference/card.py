@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Literal
 
 from redsm5.catalog import CATALOG
+from redsm5.datamodules.criteria import load_criteria
 
 if TYPE_CHECKING:
     from redsm5.checkpoints.manifest import Base
     from redsm5.datamodules.corpus import Criterion
     from redsm5.metrics.evaluation import CriterionScores, Evaluation
-    from redsm5.report.models import Part, Report
+    from redsm5.report.models import CorpusInfo, Part, Report
 
+REDSM5 = "irlab-udc/redsm5@"
+"""How the source of the gated corpus begins where it comes from the hub."""
+DATASET = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
+"""The source of a corpus from the hub."""
+LIMITS = (
+    "The labels are judgements of single sentences: no interview, no history. Rare criteria have few positives, and "
+    "their figures are uncertain.",
+    "People write differently about the same thing: irony, quotations, other people's symptoms and past episodes are "
+    "known sources of error.",
+    "The training posts are not in this folder. A fine-tuned model may still reveal something of what it was trained "
+    "on: share it on the terms of the corpus.",
+)
+SYNTHETIC = "**The corpus is synthetic: no figure says anything about people.**"
+REDDIT = (
+    "{these} are users of Reddit who wrote in English: younger, and more often male, than people in general; experts "
+    "judged their sentences."
+)
 PART_NAMES: dict[Part, str] = {"val": "validation", "test": "test"}
 
 
@@ -48,6 +68,9 @@ def model_card(
         headline=_headline(evaluation),
         table=_table(evaluation),
         posts=report.corpus.posts,
+        notice=f"\n{SYNTHETIC}\n" if report.corpus.synthetic else "",
+        limits="\n".join(f"- {limit}" for limit in _limits(report.corpus, criteria)),
+        source=_source(report.corpus),
         source_hash=report.corpus.sha256[:16],
         splits=", ".join(f"{count} {part}" for part, count in report.corpus.splits.items()),
         redsm5=report.environment.redsm5,
@@ -55,6 +78,29 @@ def model_card(
         transformers=report.environment.transformers,
         seed=report.environment.seed,
     )
+
+
+def _limits(corpus: CorpusInfo, criteria: Sequence[Criterion]) -> list[str]:
+    if corpus.synthetic:
+        return [
+            f"{SYNTHETIC} Nobody wrote the training posts: phrases were put together.",
+            "How well it does on posts of people is not known. It is for trying, testing and showing the code.",
+        ]
+    limits = ["It works for writers like those of its training posts."]
+    if corpus.source.lower().startswith(REDSM5):
+        limits[0] += f" {REDDIT.format(these='These')}"
+    elif [c.code for c in criteria] == [c.code for c in load_criteria(None)]:
+        limits[0] += f" {REDDIT.format(these='If they are those of ReDSM5, these')}"
+    return [*limits, *LIMITS]
+
+
+def _source(corpus: CorpusInfo) -> str:
+    """Where the corpus came from: of local paths the names alone, since they tell of a machine and its users."""
+    kind = "synthetic, " if corpus.synthetic else ""
+    if DATASET.fullmatch(corpus.source):
+        return f"{kind}`{corpus.source}`"
+    names = ", ".join(f"`{Path(part).name or part}`" for part in corpus.source.split(", "))
+    return f"{kind}local, {names}"
 
 
 def _headline(evaluation: Evaluation) -> str:

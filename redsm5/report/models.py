@@ -95,6 +95,9 @@ class CorpusInfo(Frozen):
     """The corpus and its split."""
 
     source: str = Field(description="Paths, or dataset id with the resolved revision.")
+    synthetic: bool = Field(
+        default=False, description="Whether redsm5 data synth made it: no figure says anything about people then."
+    )
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Hash of the validated content.")
     posts: int = Field(ge=1, description="Posts in the corpus.")
     splits: dict[str, int] = Field(description="Posts per part: train, val, test.")

@@ -68,6 +68,7 @@ def _corpus(cli: ReDSM5CLI) -> CorpusInfo:
     corpus, split = cli.datamodule.corpus, cli.datamodule.split
     return CorpusInfo(
         source=corpus.source,
+        synthetic=corpus.synthetic,
         sha256=corpus.sha256,
         posts=len(corpus.posts),
         splits={"train": len(split.train), "val": len(split.val), "test": len(split.test)},

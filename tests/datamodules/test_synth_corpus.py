@@ -12,7 +12,7 @@ from redsm5.datamodules.reading import read_corpus
 from redsm5.datamodules.synth import SynthCorpus, generate, write
 from redsm5.errors import UserError
 
-FILES = ("redsm5_annotations.csv", "redsm5_posts.csv")
+FILES = ("redsm5_annotations.csv", "redsm5_posts.csv", "synthetic.json")
 
 
 @pytest.mark.parametrize("profile", ["default", "demo"])

@@ -16,6 +16,7 @@ from redsm5.datamodules.synth.noise import QuoteNoise, draw_style, quote
 from redsm5.datamodules.synth.phrases import load_phrases
 from redsm5.datamodules.synth.posts import Placed, compose
 from redsm5.datamodules.synth.sentences import SentenceMaker
+from redsm5.datamodules.synthetic import MARK_FILE, mark_synthetic
 from redsm5.errors import UserError
 
 POSTS_FILE = "redsm5_posts.csv"
@@ -96,7 +97,7 @@ def generate(posts: int, seed: int, profile: Profile = "default") -> SynthCorpus
 
 
 def write(corpus: SynthCorpus, out_dir: str | Path) -> tuple[Path, Path]:
-    """Write both files, each whole or not at all.
+    """Write both files, each whole or not at all, and the one that says that they are synthetic.
 
     Args:
         corpus: What to write.
@@ -111,7 +112,7 @@ def write(corpus: SynthCorpus, out_dir: str | Path) -> tuple[Path, Path]:
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = sorted({entry.name for entry in folder.iterdir()} - {POSTS_FILE, ANNOTATIONS_FILE})
+        others = sorted({entry.name for entry in folder.iterdir()} - {POSTS_FILE, ANNOTATIONS_FILE, MARK_FILE})
         if others:
             raise UserError(
                 f"The folder {folder} holds other files, such as {others[0]}: give an empty or a new folder."
@@ -119,7 +120,9 @@ def write(corpus: SynthCorpus, out_dir: str | Path) -> tuple[Path, Path]:
         columns = tuple(SynthAnnotation.__dataclass_fields__)
         rows = ([getattr(row, column) for column in columns] for row in corpus.annotations)
         posts = _write_csv(folder / POSTS_FILE, ("post_id", "text"), ((p.post_id, p.text) for p in corpus.posts))
-        return posts, _write_csv(folder / ANNOTATIONS_FILE, columns, rows)
+        annotations = _write_csv(folder / ANNOTATIONS_FILE, columns, rows)
+        mark_synthetic(posts)
+        return posts, annotations
     except OSError as error:
         raise UserError(
             f"The synthetic corpus cannot be written to {folder} ({error.strerror}): give another folder."
