@@ -27,7 +27,7 @@ def test_main_version(capsys):
         (["baseline"], "the following arguments are required: run"),
         (["predict", "x", "--posts", "a.csv", "--text", "b"], "not allowed with argument"),
         (["predict", "--text", "b"], "name the model once"),
-        (["demo", "--config", "missing.yaml"], "there is no config missing.yaml"),
+        (["demo", "--config", "missing.yaml"], "missing.yaml; run in a checkout of redsm5, or add --config FILE"),
         (["test"], "name the run: redsm5 test RUN_DIR"),
         (["validate", "no/such/run"], "no/such/run is no run folder"),
     ],

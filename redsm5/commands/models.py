@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from redsm5.encoder_check.result import CheckResult
 
 
+CHECK_SECONDS = 32
+"""Computing time of the check of an encoder, on average: 16 minutes for all thirty."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--models", metavar="ID,...", help="these encoders only, by their hub ids")
@@ -45,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = _chosen(args.models)
     if args.download and not args.check:
         raise UserError("--download is an option of --check; add --check")
+    if args.peft and args.check:
+        raise UserError("--peft shows shares and --check trains without an adapter; give one of them")
     if args.check:
         return _check(chosen, args.json, download=args.download)
     if args.json is None:
@@ -59,7 +65,10 @@ def _chosen(ids: str | None) -> list[EncoderFacts]:
         return list(CATALOG.values())
     names = [name.strip() for name in ids.split(",") if name.strip()]
     if unknown := [name for name in names if name not in CATALOG]:
-        raise UserError(f"--models: {unknown[0]} is not in the table; `redsm5 models` lists the ids")
+        raise UserError(
+            f"--models: {unknown[0]} is not in the table; `redsm5 models` lists the ids "
+            "(fit takes any other encoder too, by its hub id or folder)"
+        )
     if not names:
         raise UserError("--models names no encoder; give ids of the table, separated by commas")
     return [CATALOG[name] for name in dict.fromkeys(names)]
@@ -80,21 +89,30 @@ def _check(chosen: list[EncoderFacts], json_file: str | None, *, download: bool)
     from redsm5.encoder_check.run import check_all
     from redsm5.encoder_check.table import print_results, progress_line
 
-    count = 0
+    results: list[CheckResult] = []
 
     def done(result: CheckResult) -> None:
-        nonlocal count
-        count += 1
+        results.append(result)
         # On standard error, so that standard output is the table or the JSON alone.
-        print(f"[{count}/{len(chosen)}] {progress_line(result)}", file=sys.stderr, flush=True)
+        print(f"[{len(results)}/{len(chosen)}] {progress_line(result)}", file=sys.stderr, flush=True)
 
     if json_file not in (None, "-"):
         _write_json(json_file, [])  # a file that cannot be written is said now, not after a quarter of an hour
-    results = check_all(chosen, download=download, done=done)
+    encoders = "1 encoder" if len(chosen) == 1 else f"{len(chosen)} encoders, one after the other"
+    minutes = max(1, round(len(chosen) * CHECK_SECONDS / 60))
+    print(f"checking {encoders}: about {minutes} min of computing time", file=sys.stderr, flush=True)
+    interrupted = False
+    try:
+        check_all(chosen, download=download, done=done)
+    except KeyboardInterrupt:
+        interrupted = True
+        print(f"redsm5: interrupted after {len(results)} of {len(chosen)}", file=sys.stderr)
     if json_file is not None:
         _write_json(json_file, [{**asdict(result), "passed": result.passed} for result in results])
     if json_file != "-":
         print_results(results)
+    if interrupted:
+        return 130
     return 0 if all(result.passed for result in results) else 1
 
 
@@ -121,6 +139,13 @@ def _print_shares(rows: list[EncoderFacts]) -> None:
 
     from redsm5.peft.shares import trainable
 
+    if not sys.stdout.isatty():
+        for number, facts in enumerate(rows):
+            parameters, counts = trainable(facts)
+            if number == 0:
+                print(_line("encoder", "".join(f"{name:>10}" for name in counts)))
+            print(_line(facts.id, "".join(f"{100 * count / parameters:9.2f}%" for count in counts.values())))
+        return
     console = Console(highlight=False)
     for number, facts in enumerate(rows):
         parameters, counts = trainable(facts)
@@ -134,7 +159,7 @@ def _print_shares(rows: list[EncoderFacts]) -> None:
 
 
 _ROW = "  {:<12} {:<15} {:>6} {:>6}  {:<21} {}"
-"""One layout that fits 80 columns: an id can take 68, so it has a line of its own."""
+"""One layout that fits 80 columns: an id can take 68, so it has a line of its own on a terminal."""
 
 
 def _print_table(rows: list[EncoderFacts]) -> None:
@@ -142,9 +167,15 @@ def _print_table(rows: list[EncoderFacts]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    header = _ROW.format("family", "L/H/heads/FFN", "tokens", "M", "tokenizer", "licence")
+    if not sys.stdout.isatty():
+        print(_line("encoder", header))
+        for facts in rows:
+            notes = "; ".join((*(["gated"] if facts.gated else []), *facts.notes))
+            print(_line(facts.id, _row(facts) + (f"  ({notes})" if notes else "")))
+        return
     console = Console(highlight=False)
     console.print(Text("encoder", style="bold"))
-    header = _ROW.format("family", "L/H/heads/FFN", "tokens", "M", "tokenizer", "licence")
     console.print(Text(header, style="bold"))
     for facts in rows:
         console.print(Text(facts.id + ("  (gated)" if facts.gated else "")))
@@ -156,6 +187,11 @@ def _print_table(rows: list[EncoderFacts]) -> None:
         "Any other encoder works by its hub id or folder."
     )
     console.print(Text(legend, style="dim"))
+
+
+def _line(name: str, values: str) -> str:
+    """One line per encoder, where it goes into a file or another program: no width to keep to."""
+    return f"{name:<{max(map(len, CATALOG))}}{values}".rstrip()
 
 
 def _row(facts: EncoderFacts) -> str:

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out {args.out}: there is no folder {out.absolute().parent}")
 
+    from redsm5.inference.manifest import MANIFEST
     from redsm5.report.models import Part
     from redsm5.run.folder import RunFolder
     from redsm5.run.view import corpus_of_run, write_predictions_view, write_run_view
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     folder = RunFolder(Path(args.run).absolute())
     if not folder.config.exists():
         raise UserError(f"{args.run} is not the folder of a run: it has no config.yaml")
+    if args.predictions is None and (folder.path / MANIFEST).exists():
+        raise UserError(f"{args.run} is an exported model: it holds no figures; name the run that it was made of")
     if args.predictions is not None:
         predictions = Path(args.predictions)
         path = write_predictions_view(folder, predictions, args.posts, out or predictions.with_suffix(".html"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 import pytest
 
@@ -18,9 +19,16 @@ def run(*args: str) -> int:
     return models.run(parser.parse_args(args))
 
 
+def pretend_terminal(monkeypatch, columns):
+    """Standard output says that it is a terminal of some width, without colours."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", columns)
+
+
 @pytest.mark.parametrize("columns", ["80", "200"])
 def test_models_prints_every_encoder_with_its_facts(capsys, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
+    pretend_terminal(monkeypatch, columns)
     assert run() == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= int(columns) for line in lines)
@@ -31,6 +39,18 @@ def test_models_prints_every_encoder_with_its_facts(capsys, monkeypatch, columns
         assert fields[:4] == [facts.family, sizes, f"{facts.context:,}", f"{facts.parameters:.1f}"]
         assert lines[row + 1].rstrip().endswith(facts.licence or "none stated")
     assert "mental/mental-bert-base-uncased  (gated)" in lines
+
+
+@pytest.mark.parametrize("more", [[], ["--peft"]])
+def test_models_prints_a_line_per_encoder_where_there_is_no_terminal(capsys, more):
+    assert main(["models", *more]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.startswith("encoder ")
+    assert [line.split()[0] for line in lines] == list(CATALOG)
+    bert = next(line for line in lines if line.startswith("google-bert/bert-base-uncased "))
+    assert bert.split()[1:5] == (
+        ["0.27%", "0.27%", "1.83%", "1.09%"] if more else ["bert", "12/768/12/3072", "512", "109.5"]
+    )
 
 
 def test_models_writes_json_to_standard_output(capsys):
@@ -68,6 +88,11 @@ def test_models_shows_chosen_encoders_only(capsys):
         (["--models", "bert-base"], "--models: bert-base is not in the table"),
         (["--models", " , "], "--models names no encoder"),
         (["--download"], "--download is an option of --check"),
+        (
+            ["--models", "sentence-transformers/all-MiniLM-L6-v2"],
+            "--models: sentence-transformers/all-MiniLM-L6-v2 is not",
+        ),
+        (["--check", "--peft"], "--peft shows shares and --check trains without an adapter"),
         (["--check", "--json", "/no/folder/x.json"], "cannot write /no/folder/x.json"),
     ],
 )
@@ -82,7 +107,9 @@ def test_models_refuses_wrong_arguments_in_a_sentence(capsys, arguments, sentenc
 def test_check_of_one_encoder_at_full_size(capsys, tmp_path):
     assert main(["models", "--check", "--models", SMALLEST, "--json", str(tmp_path / "check.json")]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith(f"[1/1] {SMALLEST}: passed (")
+    announced, said = captured.err.splitlines()
+    assert announced == "checking 1 encoder: about 1 min of computing time"
+    assert said.startswith(f"[1/1] {SMALLEST}: passed (")
     (record,) = json.loads((tmp_path / "check.json").read_text())
     assert (record["id"], record["passed"], record["formats"]) == (SMALLEST, True, ["MultiLabel", "BinaryPairs"])
     assert record["parameters"] == pytest.approx(33.4 - (384 * 384 + 384) / 1e6, abs=0.05)  # without its pooler
@@ -117,7 +144,22 @@ def test_check_that_fails_returns_one_and_shows_the_sentence(capsys, monkeypatch
     assert lines[4:7] == ["a/bad", "  bert         WordPiece, cased           -     -     0  none",
                           "  failed: a/bad is gated: accept the terms"]  # fmt: skip
     assert lines[7] == "1 of 2 passed in 12 s"
-    assert captured.err.splitlines()[1] == "[2/2] a/bad: a/bad is gated: accept the terms (0 s)"
+    assert captured.err.splitlines()[2] == "[2/2] a/bad: a/bad is gated: accept the terms (0 s)"
+
+
+def test_check_that_is_interrupted_shows_what_it_has(capsys, monkeypatch, tmp_path):
+    def check_all(encoders, *, download, done):
+        done(CheckResult("a/good", "bert", "WordPiece, cased", 108.0, ("MultiLabel", "BinaryPairs"), 12.0, 20.0, 1.4))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("redsm5.encoder_check.run.check_all", check_all)
+    assert main(["models", "--check", "--json", str(tmp_path / "check.json")]) == 130
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[0] == "checking 30 encoders, one after the other: about 16 min of computing time"
+    assert captured.err.splitlines()[-1] == "redsm5: interrupted after 1 of 30"
+    assert "a/good" in captured.out
+    assert "1 of 1 passed in 12 s" in captured.out
+    assert [record["id"] for record in json.loads((tmp_path / "check.json").read_text())] == ["a/good"]
 
 
 @pytest.mark.slow
@@ -128,7 +170,7 @@ def test_check_passes_all_thirty(capsys):
 
 @pytest.mark.parametrize("columns", ["80", "200"])
 def test_models_prints_the_share_that_each_method_trains(capsys, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
+    pretend_terminal(monkeypatch, columns)
     assert run("--peft") == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= int(columns) for line in lines)

@@ -166,6 +166,20 @@ def test_view_says_that_an_id_stands_for_two_posts(run, corpus, tmp_path, capsys
     assert f"id {post_id} stands for two posts; make the ids unique" in capsys.readouterr().err
 
 
+def test_view_of_an_exported_model_asks_for_the_run(trained_run, tiny_corpus_dir, tmp_path, capsys):
+    model, new = tmp_path / "model", tmp_path / "new.jsonl"
+    assert main(["export", str(trained_run), "--out", str(model)]) == 0
+    posts = str(tiny_corpus_dir / "redsm5_posts.csv")
+    assert main(["predict", str(model), "--posts", posts, "--out", str(new), "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert main(["view", str(model)]) == 2
+    assert (
+        "model is an exported model: it holds no figures; name the run that it was made of" in capsys.readouterr().err
+    )
+    assert main(["view", str(model), "--predictions", str(new), "--posts", posts]) == 0
+    assert data_of(tmp_path / "new.html")["criteria"][3]["title"] == "Sleep problems"
+
+
 def test_view_open_opens_the_page(run, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda uri: opened.append(uri) or True)
