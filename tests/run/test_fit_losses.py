@@ -95,13 +95,17 @@ def test_stopped_run_with_learned_weights_ends_as_the_uninterrupted_one(command,
 @pytest.mark.parametrize(
     "more",
     [
-        ("--runtime.precision=bf16",),
-        ("--trainer.accumulate_grad_batches=2",),
+        ("--runtime.precision=bf16", "--trainer.accumulate_grad_batches=2"),
         ("--model.encoder.gradient_checkpointing=true",),
-        ("--model.peft=LoRA",),
-        ("--model.peft=AdaLoRA", "--model.peft.initial_r=4", "--model.peft.target_r=2"),
-        ("--model.freezing=WholeEncoder",),
-        ("--data.format=BinaryPairs", "--data.max_length=128"),
+        *(
+            pytest.param(more, marks=pytest.mark.slow)
+            for more in (
+                ("--model.peft=LoRA",),
+                ("--model.peft=AdaLoRA", "--model.peft.initial_r=4", "--model.peft.target_r=2"),
+                ("--model.freezing=WholeEncoder",),
+                ("--data.format=BinaryPairs", "--data.max_length=128"),
+            )
+        ),
     ],
     ids=" ".join,
 )
