@@ -15,9 +15,17 @@ from measure import machine, print_table, write_json
 
 from redsm5.datamodules.batch import Batch
 from redsm5.modules.decoding import SpanDecoding, decode
-from redsm5.modules.evidence_head import CRF, Biaffine, SentenceFilter, SentenceRanker, StartEnd, StartEndMLP
+from redsm5.modules.evidence_head import (
+    CRF,
+    Biaffine,
+    EvidenceHead,
+    SentenceFilter,
+    SentenceRanker,
+    StartEnd,
+    StartEndMLP,
+)
 
-HEADS = {
+HEADS: dict[str, EvidenceHead] = {
     "StartEnd": StartEnd(),
     "StartEndMLP": StartEndMLP(),
     "Biaffine": Biaffine(),
@@ -53,7 +61,7 @@ def main() -> None:
         def step() -> None:
             head.zero_grad()  # noqa: B023
             inputs = states.clone().requires_grad_()
-            head.loss(head(inputs, batch), batch).total.backward()  # noqa: B023
+            head.loss(head(inputs, batch), batch).total.backward()  # type: ignore[no-untyped-call]  # noqa: B023
 
         def decoded() -> None:
             with torch.no_grad():

@@ -44,7 +44,7 @@ def hf_trainer(work: Workload, epochs: int, measured: Epoch, *, sampling: str) -
     """B and C: the Trainer of transformers with its defaults, each batch padded to its longest post."""
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_epoch_begin(self, *_: Any, **__: Any) -> None:
             measured.begin()
 

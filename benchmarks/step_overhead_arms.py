@@ -73,7 +73,9 @@ def plain(work: Workload, epochs: int, measured: Epoch, *, ready: bool) -> None:
     criteria_loss = BCE().build(data.positive_rates()).to(device)
     option = AdamW()
     optimizer = option.build(parameter_groups(network, option))
-    schedule = Linear().build(optimizer, epochs * data.steps_per_epoch())
+    steps = data.steps_per_epoch()
+    schedule = Linear().build(optimizer, epochs * steps, steps, mode="max")
+    assert schedule is not None
     loader = data.train_dataloader()
     for epoch in range(epochs):
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]

@@ -60,7 +60,9 @@ def rate_curves(model: MultiTaskModule) -> RateCurves:
     optimizer, schedule = model.optimizer_option, model.schedule_option
     total, per_epoch = model.total_steps(), model.steps_per_epoch()
     with torch.device("meta"):  # shapes without values: groups need no more
-        groups = parameter_groups(model.make_network(replace(model.encoder_option, random_weights=True)), optimizer)
+        network = model.make_network(replace(model.encoder_option, random_weights=True))
+        losses = (model.criteria_loss_option.build(model.datamodule.positive_rates()), model.task_weights)
+        groups = parameter_groups(network, optimizer, lora_b_ratio=model.peft_option.lora_b_ratio, losses=losses)
     steps = range(total + 1)
     if isinstance(optimizer, Adafactor) and optimizer.relative_step:
         own = optimizer.own_rate()

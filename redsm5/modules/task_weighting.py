@@ -34,6 +34,8 @@ class FixedWeights(TaskWeighting):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value}; it must be a finite number of at least 0")
+        if self.lambda_class == self.lambda_span == 0:
+            raise ValueError("lambda_class is 0 and so is lambda_span, which leaves nothing to learn; set one above 0")
 
     def build(self) -> TaskWeights:
         """The weighted sum."""

@@ -14,11 +14,16 @@ from redsm5.optim.adafactor import Adafactor
 from redsm5.optim.one_cycle import OneCycle
 from redsm5.optim.schedules import Constant, NoSchedule
 from redsm5.peft.freezing import Freezing, WholeEncoder
-from redsm5.peft.options import NoPEFT
+from redsm5.peft.options import PEFT, NoPEFT
 
 
 def _trains_norms(freezing: Freezing) -> bool:
     return isinstance(freezing, WholeEncoder) and freezing.train_norms
+
+
+def _trains_biases(peft: PEFT) -> bool:
+    """Whether a method lets biases of the encoder's own layers train: they have the layers' rates."""
+    return getattr(peft, "bias", "none") != "none"
 
 
 class Chosen:
@@ -80,6 +85,7 @@ CONFLICTS = (
             c["model.optimizer"].layer_decay != 1
             and not isinstance(c["model.peft"], NoPEFT)
             and not _trains_norms(c["model.freezing"])
+            and not _trains_biases(c["model.peft"])
         ),
     ),
     Conflict(

@@ -20,12 +20,14 @@ from redsm5.callbacks.run_events import RunEvents
 from redsm5.callbacks.stop_signals import RunStopped, StopSignals
 from redsm5.callbacks.throughput import Throughput
 from redsm5.cli import build_cli
+from redsm5.errors import UserError
 from redsm5.logs import event, run_logs
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.evaluation import evaluate_part, interruptible, plugins
 from redsm5.run.folder import RunFolder, refuse_inputs
 from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
 from redsm5.run.lock import run_lock
+from redsm5.run.memory import ADVICE, is_out_of_memory
 from redsm5.run.tracking import send_backlog, tracking_of
 
 
@@ -62,6 +64,7 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
 
     Raises:
         RunStopped: It was asked to stop, and its state is saved.
+        UserError: Memory was not enough, the disk is full, or the training diverged.
     """
     option = cli.config_init.early_stopping
     throughput, stopping, signals = Throughput(), option.build(), StopSignals()
@@ -86,8 +89,15 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
     if resume_from is not None:
         print(f"going on from {resume_from}", flush=True)
         event("going on", checkpoint=str(resume_from))
-    with interruptible():
-        trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume_from, weights_only=True)
+    try:
+        with interruptible():
+            trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume_from, weights_only=True)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"out of memory: {ADVICE}; with another config add --fresh, or choose another --run_dir"
+        ) from error
     best = folder.kept.best()
     return {
         # Finished epochs; Lightning's own count lacks the last one where the training had ended before.

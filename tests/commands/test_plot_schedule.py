@@ -59,6 +59,15 @@ def test_rate_curves_are_those_of_every_group(tiny_corpus_dir, tiny_encoder):
     assert curves.total_steps == 4 * curves.steps_per_epoch
 
 
+def test_rate_curves_know_what_losses_learn_and_the_ratio_of_lora_plus(tiny_corpus_dir, tiny_encoder):
+    more = ["--model.criteria_loss=AdaptiveFocal", "--model.task_weighting=Uncertainty", "--model.peft=LoRAPlus"]
+    rates = ["--model.optimizer.peft_lr=1e-4", "--model.optimizer.head_lr=1e-3", "--model.peft.ratio=8"]
+    curves = curves_of(options(tiny_corpus_dir, tiny_encoder, *more, *rates, "--model.schedule=NoSchedule"))
+    assert {name: rates[0] for name, rates in curves.rates.items()} == pytest.approx(
+        {"lr_adapter": 1e-4, "lr_lora_b": 8e-4, "lr_head": 1e-3, "lr_loss": 1e-3}
+    )
+
+
 def test_rate_curve_of_relative_steps_is_the_optimizers_own(tiny_corpus_dir, tiny_encoder):
     more = ["--model.optimizer=Adafactor", "--model.optimizer.relative_step=true", "--model.optimizer.warmup_init=true"]
     curves = curves_of(options(tiny_corpus_dir, tiny_encoder, *more, "--model.schedule=NoSchedule"))

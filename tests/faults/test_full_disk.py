@@ -41,7 +41,8 @@ def test_disk_that_fills_up_stops_the_run_until_there_is_room(call, command, who
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said
     assert code == 2
-    assert "cannot write" in said if blind or point == "evaluation" else "no room for a checkpoint" in said
+    # Where it is foreseen, older checkpoints go first, which may make room for this one and not for what comes next.
+    assert "cannot write" in said or (not blind and "no room for a checkpoint" in said)
     assert RunFolder(disk / "run").kept.entries("resume")
     assert not RunFolder(disk / "run").kept.leftovers()
     (disk / "ballast").unlink()

@@ -36,3 +36,9 @@ def test_learned_weights_come_to_rest_at_half_the_inverse_loss():
 def test_impossible_weight_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):
         FixedWeights(**{name: value})
+
+
+def test_weights_that_leave_nothing_to_learn_are_refused():
+    with pytest.raises(ValueError, match="lambda_class is 0 and so is lambda_span"):
+        FixedWeights(0.0, 0.0)
+    assert FixedWeights(0.0, 1.0).build()(torch.tensor(3.0), torch.tensor(4.0)) == 4.0

@@ -1,5 +1,6 @@
 import pytest
 import yaml
+from tiny_runs import fit_options
 
 from redsm5.cli import main
 
@@ -215,12 +216,20 @@ def test_broken_yaml_names_the_file(tmp_path, capsys):
     assert err.count("\n") == 1, err
 
 
-def test_print_config_runs_unchanged(tmp_path, capsys):
+def test_print_config_runs_unchanged(tiny_corpus_dir, tiny_encoder, tmp_path, capsys):
+    options = fit_options(tiny_corpus_dir, tiny_encoder, tmp_path / "run", "--trainer.max_epochs=1")
     with pytest.raises(SystemExit) as stop:
-        main(["fit", "--config", "configs/fit.yaml", "--data.path", "x", "--print_config"])
+        main([*options, "--print_config"])
     assert stop.value.code == 0
-    printed = capsys.readouterr().out
-    (tmp_path / "printed.yaml").write_text(printed)
-    with pytest.raises(SystemExit):
-        main(["fit", "--config", str(tmp_path / "printed.yaml"), "--print_config"])
-    assert capsys.readouterr().out == printed
+    (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
+    assert not (tmp_path / "run").exists()
+    assert main(["fit", "--config", str(tmp_path / "printed.yaml")]) == 0
+    ran = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    printed = yaml.safe_load((tmp_path / "printed.yaml").read_text())
+    assert ran["model"] == without_nulls(printed["model"])  # what is null is left out of a resolved config
+
+
+def without_nulls(node):
+    if not isinstance(node, dict):
+        return node
+    return {key: without_nulls(value) for key, value in node.items() if value is not None}

@@ -2,10 +2,20 @@ from itertools import product
 
 import pytest
 import torch
+from encoder_samples import tiny_config
+from transformers import AutoModel
 
 from redsm5.cli import build_cli, main
+from redsm5.modules.encoder_build import wrap
+from redsm5.optim.groups import parameter_groups
 from redsm5.optim.optimizer import Optimizer
+from redsm5.optim.optimizers import AdamW
 from redsm5.optim.schedule import Schedule
+from redsm5.optim.schedules import Linear
+from redsm5.peft.attach import attach
+from redsm5.peft.freezing import NoFreezing, WholeEncoder
+from redsm5.peft.methods import IA3, AdaLoRA, Houlsby, LoRA, NoPEFT
+from redsm5.run.combinations import CONFLICTS
 
 BASE = ["--model.encoder.id=no/such-encoder", "--data.path=no/such/corpus"]
 RELATIVE = ["--model.optimizer=Adafactor", "--model.optimizer.relative_step=true"]
@@ -60,6 +70,7 @@ def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, 
         ["--model.optimizer=LAMB", *CYCLED],
         ["--model.optimizer.layer_decay=0.9"],
         ["--model.optimizer.layer_decay=0.9", "--model.freezing=BottomLayers"],
+        ["--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.peft.bias=all"],
         ["--model.optimizer.layer_decay=0.9", "--model.freezing=WholeEncoder", "--model.freezing.train_norms=true"],
         [
             *("--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.optimizer.peft_lr=0.1"),
@@ -87,3 +98,26 @@ def test_plain_pairs_of_optimizer_and_schedule_build():
                 scheduler.step()
         assert parameter.isfinite().all()
         assert not torch.equal(parameter, torch.ones(2, 2)), (optimizer, schedule)
+
+
+@pytest.mark.parametrize("freezing", [NoFreezing(), WholeEncoder(), WholeEncoder(train_norms=True)], ids=str)
+@pytest.mark.parametrize(
+    "peft",
+    [NoPEFT(), LoRA(), LoRA(bias="lora_only"), LoRA(bias="all"), AdaLoRA(bias="all"), IA3(), Houlsby(bottleneck=8)],
+    ids=str,
+)
+def test_layer_decay_is_refused_where_it_changes_no_rate(peft, freezing):
+    """Against the groups of a real encoder."""
+    network = torch.nn.Module()
+    network.encoder = wrap(AutoModel.from_config(tiny_config("bert")))
+    attach(network.encoder, peft, freezing, id="tiny")
+    network.head = torch.nn.Linear(2, 2)
+    rates = [[g["lr"] for g in parameter_groups(network, AdamW(layer_decay=d))] for d in (1.0, 0.5)]
+    options = {
+        "model.optimizer": AdamW(layer_decay=0.5),
+        "model.schedule": Linear(),
+        "model.peft": peft,
+        "model.freezing": freezing,
+    }
+    by_decay = [conflict for conflict in CONFLICTS if "layer_decay" in conflict.first]
+    assert any(conflict.applies(options) for conflict in by_decay) == (rates[0] == rates[1])

@@ -146,9 +146,8 @@ def test_fit_never_touches_the_test_part(tiny_corpus_dir, tiny_encoder, tmp_path
     predicted = {
         json.loads(x)["post_id"] for x in (tmp_path / "run" / "predictions-val.jsonl").read_text().splitlines()
     }
-    flat = json.dumps(split)
-    assert predicted
-    assert all(post_id in flat for post_id in predicted)
+    assert predicted == set(split["parts"]["val"])
+    assert not predicted & set(split["parts"]["test"])
 
 
 def test_fit_binary_pairs_trains_and_evaluates(tiny_corpus_dir, tiny_encoder, tmp_path):

@@ -1,4 +1,3 @@
-import csv
 import json
 
 import pytest
@@ -9,6 +8,7 @@ import redsm5
 from redsm5.cli import main
 from redsm5.datamodules.reading import read_corpus
 from redsm5.inference.export import export
+from redsm5.metrics_csv import read_epochs
 
 PARTS = {"positives", "nulls", "hard_negatives"}
 SENTENCES = {f"sentence_{name}" for name in PARTS}
@@ -41,8 +41,7 @@ def test_run_its_model_and_its_export_predict_the_same(head, tiny_corpus_dir, ti
     options = fit_options(tiny_corpus_dir, tiny_encoder, run, *options_of(settings), *more, f"--data.cache_dir={cache}")
     # The options of a small fit are those of StartEnd.
     assert main([option for option in options if option != "--model.evidence_head.null_weight=0.0"]) == 0
-    with (run / "metrics.csv").open(newline="") as file:
-        row = list(csv.DictReader(file))[-1]
+    row = read_epochs(run / "metrics.csv")[-1]
     assert {f"val_loss_{name}" for name in parts} <= row.keys()
     chosen = yaml.safe_load((run / "config.yaml").read_text())["model"]["evidence_head"]["class_path"]
     assert chosen == f"redsm5.modules.evidence_head.{settings[0]}"

@@ -1,6 +1,5 @@
 """Losses that learn, adversarial training, augmentation and token dropout through the real command."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from safetensors.torch import load_file
 from tiny_runs import fit_options
 
 from redsm5.cli import main
+from redsm5.metrics_csv import read_epochs
 
 ALL = (
     *("--model.criteria_loss=AdaptiveFocal", "--model.criteria_loss.label_smoothing=0.1"),
@@ -19,8 +19,7 @@ ALL = (
 
 
 def rows(run_dir):
-    with (run_dir / "metrics.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_epochs(run_dir / "metrics.csv")
 
 
 def options(corpus, encoder, run_dir, *more):

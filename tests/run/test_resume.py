@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 
 import pytest
+import torch
 from run_outcomes import assert_equal, outcome
 from tiny_runs import fit_options
 
@@ -207,3 +209,33 @@ def test_run_without_any_checkpoint_is_evaluated_as_it_ended(command, tmp_path, 
     capsys.readouterr()
     assert main(["test", str(tmp_path / "none")]) == 2
     assert "holds no weights; a run keeps them with --checkpoint.keep_best 1" in capsys.readouterr().err
+
+
+def test_clock_that_is_set_back_changes_nothing(command, tmp_path, monkeypatch):
+    assert main(command(tmp_path / "whole")) == 0
+    with StopAt(8):
+        assert main(command(tmp_path / "cut")) == 143
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+    for path in (tmp_path / "cut" / "checkpoints").rglob("*"):
+        os.utime(path, (real() + 3600, real() + 3600))  # as if written by a clock that was ahead
+    assert main(command(tmp_path / "cut")) == 0
+    assert_equal(outcome(tmp_path / "cut"), outcome(tmp_path / "whole"))
+
+
+def test_run_that_went_out_of_memory_goes_on(command, tmp_path, monkeypatch, capsys):
+    step, left = MultiTaskModule.training_step, [8]
+
+    def full(module, batch, index):
+        left[0] -= 1
+        if left[0] == 0:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return step(module, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiTaskModule, "training_step", full)
+        assert main(command(tmp_path / "cut")) == 2
+    assert "error: out of memory: lower data.batching.train" in capsys.readouterr().err
+    assert main(command(tmp_path / "cut")) == 0
+    assert main(command(tmp_path / "whole")) == 0
+    assert_equal(outcome(tmp_path / "cut"), outcome(tmp_path / "whole"))
