@@ -1,9 +1,12 @@
+import json
 from itertools import product
 
 import pytest
 import torch
 
 from redsm5.cli import build_cli, main
+from redsm5.errors import UserError
+from redsm5.modules.encoder import Encoder
 from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.schedule import Schedule
 
@@ -37,6 +40,16 @@ REFUSED = [
         ["layer_decay is not 1", "model.freezing is WholeEncoder", "at 1"],
     ),
     (["--model.optimizer.peft_lr=0.1"], ["peft_lr is set", "model.peft is NoPEFT", "leave peft_lr out"]),
+    (
+        ["--data.split_file=split.csv", "--data.fractions=[0.8, 0.1, 0.1]"],
+        ["data.fractions is set", "data.split_file is split.csv", "the file says", "leave data.fractions out"],
+    ),
+    (["--data.split_file=split.csv", "--data.split_seed=1"], ["data.split_seed is set", "data.split_file is split.csv"]),
+    (["--data.split_file=split.csv", "--data.group_by=post"], ["data.group_by is set", "data.split_file is split.csv"]),
+    (
+        ["--data.folds=5", "--data.fold=0", "--data.fractions=[0.8, 0.1, 0.1]"],
+        ["data.fractions is set", "data.folds is 5", "the number of folds says"],
+    ),
 ]
 
 
@@ -56,6 +69,9 @@ def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, 
         [*RELATIVE, "--model.schedule=NoSchedule"],
         [*RELATIVE, "--model.schedule=Constant"],
         ["--model.optimizer=SGD", "--model.schedule=OneCycle"],
+        ["--data.split_file=split.csv", "--data.fractions=[0.7, 0.15, 0.15]"],
+        ["--data.folds=5", "--data.fold=0", "--data.split_seed=3", "--data.group_by=post"],
+        ["--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.peft.bias=all"],
         ["--model.optimizer=SGDMomentum", *CYCLED],
         ["--model.optimizer=LAMB", *CYCLED],
         ["--model.optimizer.layer_decay=0.9"],
@@ -71,6 +87,20 @@ def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, 
 def test_possible_neighbours_are_accepted(args):
     cli = build_cli([*BASE, *args], parse_only=True)
     cli.before_instantiate_classes()
+
+
+def test_family_without_gradient_checkpointing_is_refused_before_anything_is_read(tmp_path, capsys):
+    """A folder with config.json alone: there are no weights to load, and no corpus."""
+    config = {"model_type": "mpnet", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {"intermediate_size": 64, "vocab_size": 50, "max_position_embeddings": 66, "pad_token_id": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config | sizes))
+    args = [f"--model.encoder.id={tmp_path}", "--model.encoder.gradient_checkpointing=true", BASE[1]]
+    assert main(["fit", *args, f"--run_dir={tmp_path / 'run'}"]) == 2
+    err = capsys.readouterr().err
+    assert all(words in err for words in ("gradient_checkpointing is true", "mpnet", "set it to false")), err
+    encoder = Encoder(str(tmp_path), gradient_checkpointing=True, random_weights=True)
+    with pytest.raises(UserError, match="transformers has none for mpnet"):
+        encoder.build()
 
 
 def test_plain_pairs_of_optimizer_and_schedule_build():
