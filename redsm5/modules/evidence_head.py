@@ -86,7 +86,9 @@ class StartEndFields(HeadFields):
         for name in INSIDE_FIELDS if not self.inside else ():
             value, default = getattr(self, name), getattr(StartEndFields, name)
             if value != default:
-                raise ValueError(f"{name} is {value}, but inside is false, so that nothing reads it; leave it at {default}")
+                raise ValueError(
+                    f"{name} is {value}, but inside is false, so that nothing reads it; leave it at {default}"
+                )
 
     @property
     def weights(self) -> dict[str, float]:

@@ -44,7 +44,10 @@ REFUSED = [
         ["--data.split_file=split.csv", "--data.fractions=[0.8, 0.1, 0.1]"],
         ["data.fractions is set", "data.split_file is split.csv", "the file says", "leave data.fractions out"],
     ),
-    (["--data.split_file=split.csv", "--data.split_seed=1"], ["data.split_seed is set", "data.split_file is split.csv"]),
+    (
+        ["--data.split_file=split.csv", "--data.split_seed=1"],
+        ["data.split_seed is set", "data.split_file is split.csv"],
+    ),
     (["--data.split_file=split.csv", "--data.group_by=post"], ["data.group_by is set", "data.split_file is split.csv"]),
     (
         ["--data.folds=5", "--data.fold=0", "--data.fractions=[0.8, 0.1, 0.1]"],
