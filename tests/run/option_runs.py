@@ -74,8 +74,9 @@ class Run:
         }  # fmt: skip
         key = repr((sorted(data.items()), getattr(model.get("evidence_head"), "needs_sentences", False)))
         if key not in datamodules:
-            datamodules[key] = ReDSM5DataModule(**data)
-            datamodules[key].setup()
+            datamodule = ReDSM5DataModule(**data)
+            datamodule.setup()
+            datamodules[key] = datamodule
         self.datamodule = datamodules[key]
         torch.manual_seed(0)
         self.module = MultiTaskModule(self.encoder, **model)
@@ -128,7 +129,9 @@ class Run:
     def groups(self) -> str:
         """The optimizer, and its groups with their settings."""
         optimizer, _ = self._optimizer(self._fresh())
-        groups = [{k: v for k, v in g.items() if k != "params"} | {"n": len(g["params"])} for g in optimizer.param_groups]
+        groups = [{**group, "params": len(group["params"])} for group in optimizer.param_groups]
+        for group in groups:  # a schedule has set the rate of the first step
+            group["lr"] = group.pop("initial_lr", group["lr"])
         return digest([type(optimizer).__name__, groups])
 
     @cached_property
@@ -147,16 +150,16 @@ class Run:
 
     @cached_property
     def schedule(self) -> str:
-        """Rates (and momenta) over forty steps of which each tenth ends an epoch that improves by a thousandth."""
+        """Rates (and momenta) over forty-eight steps, four to an epoch; the first four epochs get better and better."""
         optimizer, scheduler = self._optimizer(self._fresh())
         rates = []
-        for step in range(40):
+        for step in range(48):
             rates.append([(g["lr"], g.get("betas"), g.get("momentum")) for g in optimizer.param_groups])
             if scheduler is None:
                 continue
             scheduler.step()
             if isinstance(scheduler, WarmupPlateau) and step % 4 == 3:
-                scheduler.observe(0.5 * 1.001 ** (step // 4))
+                scheduler.observe(0.5 * 1.001 ** min(step // 4, 3))
         return digest(rates)
 
     @cached_property
@@ -197,8 +200,11 @@ class Run:
         return self.module.train()
 
     def _batch(self, index: int = 0) -> Any:
-        sampler = self.datamodule._sampler("train", training=True)
-        return sampler.dataset[list(sampler)[index]]
+        first = vars(self.datamodule).setdefault("_first_batches", [])
+        if not first:
+            sampler = self.datamodule._sampler("train", training=True)
+            first += [sampler.dataset[planned] for planned in list(sampler)[:3]]
+        return first[index]
 
     def _optimizer(self, module: MultiTaskModule) -> tuple[torch.optim.Optimizer, Any]:
         built = module.configure_optimizers()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -10,30 +9,19 @@ from typing import Any, get_type_hints
 
 import pytest
 from option_runs import Run, write_corpus
+from tiny import write_tiny_encoder
 
 from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.callbacks.trackers import Trackers
 from redsm5.checkpoints.options import Checkpointing
-from redsm5.datamodules import augmentation, batching, formats
 from redsm5.datamodules.datamodule import ReDSM5DataModule
-from redsm5.modules import (
-    adversarial,
-    aggregation,
-    coupling,
-    criteria_head,
-    criteria_loss,
-    evidence_head,
-    pooling,
-    task_weighting,
-)
+from redsm5.modules import evidence_head
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.modules.encoder import Encoder
 from redsm5.modules.module import MultiTaskModule
-from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.optimizers import AdamW
-from redsm5.optim.schedule import Schedule
-from redsm5.optim.sgd import SGDMomentum
-from redsm5.peft import freezing, methods
+from redsm5.optim.schedules import NoSchedule
+from redsm5.peft import methods
 from redsm5.run.lightning_cli import ReDSM5CLI, make_cli
 from redsm5.run.options import Runtime
 from redsm5.run.sentences import variants_of
@@ -63,11 +51,16 @@ PLAIN = [
 ]
 FIELDS = [
     *(f"{key}.{field.name}" for key, option in GROUPS.items() for field in dataclasses.fields(option)),
-    *(f"{key}.{kind.__name__}.{f.name}" for key, kinds in VARIANTS.items() for kind in kinds for f in dataclasses.fields(kind)),
+    *(
+        f"{key}.{kind.__name__}.{field.name}"
+        for key, kinds in VARIANTS.items()
+        for kind in kinds
+        for field in dataclasses.fields(kind)
+    ),
     *PLAIN,
 ]
 """Every field that a config can set, with its variant."""
-OTHERS = {"run_dir", "fresh", "seed_everything", "config"}
+OTHERS = {"run_dir", "fresh", "seed_everything", "config", "print_config"}
 """Keys of no group: the folder, starting over, and the seed, which is ``data.seed`` too."""
 
 NO_HYPERPARAMETERS = {
@@ -98,11 +91,13 @@ NO_HYPERPARAMETERS = {
 """What is no hyperparameter, and why."""
 
 INNER = evidence_head.Biaffine()
+NO_SCHEDULE = {"model.schedule": NoSchedule()}
+ROOM = ROOM
 LORA = {"model.peft": methods.LoRA()}
-HALF = {"horizon": 0.5}
 STEPS = {"warmup_ratio": None}
-FROZEN = {"model.freezing": freezing.WholeEncoder()}
+ONE = {"negatives_per_positive": 1.0}
 TRAIN = {"trainer.max_epochs": 4}
+IMPATIENT = {**TRAIN, "early_stopping.patience": 1}
 SHOUTED = ("gloomy", "weeks", "morning", "wake", "honestly", "feel", "time", "again")
 
 # Option, its two values, where they differ; other fields of the same variant, other options of the run.
@@ -129,6 +124,7 @@ ROWS: list[tuple[Any, ...]] = [
     ("model.evidence_head.*.inside_pos_weight", 3.0, 1.0, "loss"),
     ("model.evidence_head.*.top_k", 20, 1, "decoding"),
     ("model.evidence_head.*.hidden", 8, 16, "parameters"),
+    ("model.evidence_head.Biaffine.max_tokens", 64, 2, "graph"),
     ("model.evidence_head.*.max_tokens", 64, 2, "decoding"),
     ("model.evidence_head.SentenceFilter.head", evidence_head.StartEnd(), INNER, "parameters"),
     ("model.evidence_head.SentenceFilter.weight", 1.0, 0.5, "loss"),
@@ -156,11 +152,13 @@ ROWS: list[tuple[Any, ...]] = [
     ("model.optimizer.*.weight_decay", 0.01, 0.5, "groups"),
     ("model.optimizer.*.betas", (0.9, 0.99), (0.5, 0.9), "update"),
     ("model.optimizer.*.eps", 1e-8, 1e-2, "update"),
+    # It looks at the second moment from the sixth step on.
+    ("model.optimizer.RAdam.eps", 1e-8, 1e-2, "fit"),
     ("model.optimizer.SGDMomentum.momentum", 0.9, 0.1, "update"),
     ("model.optimizer.SGDMomentum.nesterov", False, True, "update"),
     ("model.optimizer.Adafactor.scale_parameter", True, False, "update"),
-    ("model.optimizer.Adafactor.relative_step", False, True, "update", {}, {"model.schedule": "NoSchedule"}),
-    ("model.optimizer.Adafactor.warmup_init", False, True, "update", {"relative_step": True}, {"model.schedule": "NoSchedule"}),
+    ("model.optimizer.Adafactor.relative_step", False, True, "update", {}, NO_SCHEDULE),
+    ("model.optimizer.Adafactor.warmup_init", False, True, "update", {"relative_step": True}, NO_SCHEDULE),
     ("model.schedule.*.warmup_ratio", 0.1, 0.5, "schedule"),
     ("model.schedule.*.warmup_steps", 2, 7, "schedule", STEPS),
     ("model.schedule.*.horizon", 1.0, 0.5, "schedule"),
@@ -201,9 +199,9 @@ ROWS: list[tuple[Any, ...]] = [
     ("data.conflicts", "positive", "negative", "batches"),
     ("data.fuzzy_cutoff", 60.0, 99.0, "batches"),
     ("data.fuzzy_margin", 0.0, 50.0, "batches"),
-    ("data.format.MultiLabel.titles", False, True, "batches", {}, {"data.max_length": 128}),
-    ("data.format.BinaryPairs.negatives_per_positive", 3.0, 1.0, "batches", {}, {"data.max_length": 64}),
-    ("data.format.BinaryPairs.hard_negative_ratio", 1.0, 0.0, "batches", {"negatives_per_positive": 1.0}, {"data.max_length": 64}),
+    ("data.format.MultiLabel.titles", False, True, "batches", {}, ROOM),
+    ("data.format.BinaryPairs.negatives_per_positive", 3.0, 1.0, "batches", {}, ROOM),
+    ("data.format.BinaryPairs.hard_negative_ratio", 1.0, 0.0, "batches", ONE, ROOM),
     ("data.batching.BatchSize.train", 4, 8, "batches"),
     ("data.batching.BatchSize.eval", 4, 8, "batches"),
     ("data.batching.TokenBudget.train_tokens", 128, 512, "batches"),
@@ -225,9 +223,9 @@ ROWS: list[tuple[Any, ...]] = [
     ("trainer.gradient_clip_val", 1.0, None, "fit"),
     ("trainer.gradient_clip_algorithm", "norm", "value", "fit", {}, {"trainer.gradient_clip_val": 1e-3}),
     ("runtime.precision", "none", "bf16", "fit"),
-    ("early_stopping.monitor", "val_loss", "val_hard_negative_rate", "fit", {}, {**TRAIN, "early_stopping.patience": 1, "early_stopping.min_delta": 0.0}),
+    ("early_stopping.monitor", "val_loss", "val_hard_negative_rate", "fit", {}, IMPATIENT),
     ("early_stopping.patience", 1, 3, "fit", {}, {**TRAIN, "early_stopping.min_delta": 100.0}),
-    ("early_stopping.min_delta", 0.0, 100.0, "fit", {}, {**TRAIN, "early_stopping.patience": 1}),
+    ("early_stopping.min_delta", 0.0, 100.0, "fit", {}, IMPATIENT),
 ]  # fmt: skip
 ELSEWHERE = {
     "data.augmentation.Synonyms.source": "wordnet is no dependency: tests/datamodules/test_word_changes.py",
@@ -235,7 +233,6 @@ ELSEWHERE = {
 """Fields whose other value needs what the tests lack."""
 
 BEFORE = {
-    "graph": (),
     "loss": ("parameters", "graph", "decoding"),
     "decoding": ("parameters", "graph"),
     "groups": ("parameters", "graph", "loss"),
@@ -243,10 +240,6 @@ BEFORE = {
     "schedule": ("parameters", "graph", "loss", "groups"),
 }
 """What must not differ: a decoding changes no loss, a schedule no group."""
-EXCEPTIONS = {
-    "model.evidence_head.*.inside_scale": "loss",
-    "model.adversarial": "decoding",
-}
 SYNONYMS = {"NoSchedule": "Constant"}
 """Variants that are one thing under two names, as their docstrings say."""
 
@@ -269,36 +262,39 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def deep_encoder(tmp_path_factory):
-    from tiny import write_tiny_encoder
-
-    return write_tiny_encoder(tmp_path_factory.mktemp("options") / "deep", hidden=32, layers=5)
+def encoders(tmp_path_factory):
+    """Two layers, and five for options that are about layers."""
+    folder = tmp_path_factory.mktemp("options")
+    return {n: str(write_tiny_encoder(folder / f"layers-{n}", layers=n)) for n in (2, 5)}
 
 
 @pytest.fixture(scope="module")
-def run(corpus, deep_encoder):
+def run(corpus, encoders):
     """A run by its options; one with the same options is made once."""
     datamodules, runs = {}, {}
 
     def make(options):
         key = repr(sorted(options.items(), key=lambda item: item[0]))
         if key not in runs:
-            runs[key] = Run({"model.encoder.id": str(deep_encoder), "data.path": str(corpus), **options}, datamodules)
+            chosen = [
+                value for name, value in options.items() if name in ("model.peft", "model.freezing", "model.pooling")
+            ]
+            encoder = encoders[5 if any(hasattr(value, "layers") or hasattr(value, "n") for value in chosen) else 2]
+            runs[key] = Run({"model.encoder.id": encoder, "data.path": str(corpus), **options}, datamodules)
         return runs[key]
 
     return make
 
 
 def options_of(field: str, value: object, fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    options = {k: variant("model.schedule", v)() if k == "model.schedule" else v for k, v in more.items()}
+    options = dict(more)
     if field in PLAIN or field.rpartition(".")[0] in ("model.encoder", "trainer", "runtime", "early_stopping"):
         return {**options, field: value}
     if field.startswith("model.decoding."):
         return {**options, "model.decoding": SpanDecoding(**{field.rpartition(".")[2]: value})}
-    key, kind, name = field.rsplit(".", 2)
-    return {**options, key: variant(key, kind)(**small(variant(key, kind)), **{**fields, name: value})} \
-        if name not in small(variant(key, kind)) else \
-        {**options, key: variant(key, kind)(**{**small(variant(key, kind)), **fields, name: value})}
+    key, name, own = field.rsplit(".", 2)
+    kind = variant(key, name)
+    return {**options, key: kind(**{**small(kind), **fields, own: value})}
 
 
 def variant(key: str, name: str) -> type[Any]:
@@ -312,7 +308,7 @@ def small(kind: type[Any]) -> dict[str, Any]:
 
 def test_every_key_of_the_config_is_in_the_table():
     cli: ReDSM5CLI = make_cli(["--model.encoder.id", "x", "--data.path", "x"], command="fit", parse_only=True)
-    known = {*GROUPS, *VARIANTS, *(f.rpartition(".")[0] for f in FIELDS)}
+    known = {"model", "data", *GROUPS, *VARIANTS, *(f.rpartition(".")[0] for f in FIELDS)}
     for key in (action.dest for action in cli.parser._actions if action.dest not in ("help", *OTHERS)):
         name = key.removesuffix(".help")
         assert name in known or name in FIELDS or name in OTHERS, f"{key} is in no table"
@@ -339,7 +335,7 @@ def test_field_changes_the_run_where_it_is_meant_to(field, run):
 
 SHOWS = {
     "data.format": "batches", "data.batching": "batches", "data.augmentation": "batches", "model.schedule": "schedule",
-    "model.optimizer": "groups", "model.criteria_loss": "loss", "model.adversarial": "loss", "model.task_weighting": "loss",
+    "model.optimizer": "groups", "model.criteria_loss": "update", "model.adversarial": "loss", "model.task_weighting": "loss",
     "model.freezing": "parameters", "model.peft": "groups", "model.evidence_head": "graph", "model.coupling": "graph",
     "model.pooling": "graph", "model.aggregation": "graph", "model.criteria_head": "graph",
 }  # fmt: skip
@@ -347,10 +343,8 @@ SHOWS = {
 
 @pytest.mark.parametrize("key", VARIANTS)
 def test_variants_of_an_option_all_differ(key, run):
-    more = {"data.max_length": 64} if key == "data.format" else {}
-    seen = {
-        kind.__name__: getattr(run({**more, key: kind(**small(kind))}), SHOWS[key]) for kind in VARIANTS[key]
-    }
+    more = ROOM if key == "data.format" else {}
+    seen = {kind.__name__: getattr(run({**more, key: kind(**small(kind))}), SHOWS[key]) for kind in VARIANTS[key]}
     same = [(a, b) for a, b in combinations(seen, 2) if seen[a] == seen[b] and SYNONYMS.get(a) != b]
     assert not same
     for a, b in SYNONYMS.items():
