@@ -92,7 +92,7 @@ NO_HYPERPARAMETERS = {
 
 INNER = evidence_head.Biaffine()
 NO_SCHEDULE = {"model.schedule": NoSchedule()}
-ROOM = ROOM
+ROOM = {"data.max_length": 160}
 LORA = {"model.peft": methods.LoRA()}
 STEPS = {"warmup_ratio": None}
 ONE = {"negatives_per_positive": 1.0}
@@ -335,7 +335,8 @@ def test_field_changes_the_run_where_it_is_meant_to(field, run):
 
 SHOWS = {
     "data.format": "batches", "data.batching": "batches", "data.augmentation": "batches", "model.schedule": "schedule",
-    "model.optimizer": "groups", "model.criteria_loss": "update", "model.adversarial": "loss", "model.task_weighting": "loss",
+    "model.optimizer": "groups", "model.criteria_loss": "update", "model.adversarial": "loss",
+    "model.task_weighting": "loss",
     "model.freezing": "parameters", "model.peft": "groups", "model.evidence_head": "graph", "model.coupling": "graph",
     "model.pooling": "graph", "model.aggregation": "graph", "model.criteria_head": "graph",
 }  # fmt: skip
