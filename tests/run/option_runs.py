@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from tiny import write_tiny_corpus
+from tiny import KEYWORDS, write_tiny_corpus
 
 from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.callbacks.plateau import Plateau
@@ -29,7 +30,7 @@ TWINS = "I have been gloomy for many weeks now. I have been gloomy for some week
 
 
 def write_corpus(folder: Path) -> Path:
-    """The tiny corpus with conflicting judgements, and annotations that are no exact quotes."""
+    """The tiny corpus with conflicting judgements, and annotations that are no exact quotes; criteria of few words."""
     write_tiny_corpus(folder, posts=36, authors=18)
     with (folder / "redsm5_annotations.csv").open(encoding="utf-8") as file:
         quoted = [row for row in csv.DictReader(file) if row["status"] == "1"]
@@ -46,6 +47,8 @@ def write_corpus(folder: Path) -> Path:
         for i in range(6):
             post = f"s_{90 + i}_{90 + i}"
             writer.writerow([post, f"{post}_0", "I have been gloomy for manyy weeks now.", "DEPRESSED_MOOD", 1, "why"])
+    criteria = [{"code": code, "title": word, "text": f"The person is {word}."} for code, word in KEYWORDS.items()]
+    (folder / "criteria.json").write_text(json.dumps(criteria))
     return folder
 
 

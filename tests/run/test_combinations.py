@@ -1,5 +1,7 @@
 import json
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from redsm5.errors import UserError
 from redsm5.modules.encoder import Encoder
 from redsm5.optim.optimizer import Optimizer
 from redsm5.optim.schedule import Schedule
+from redsm5.run.combinations import CONFLICTS
 
 BASE = ["--model.encoder.id=no/such-encoder", "--data.path=no/such/corpus"]
 RELATIVE = ["--model.optimizer=Adafactor", "--model.optimizer.relative_step=true"]
@@ -120,3 +123,10 @@ def test_plain_pairs_of_optimizer_and_schedule_build():
                 scheduler.step()
         assert parameter.isfinite().all()
         assert not torch.equal(parameter, torch.ones(2, 2)), (optimizer, schedule)
+
+
+def test_documentation_shows_the_table():
+    text = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    for conflict in CONFLICTS:
+        parts = (re.sub(r"\{[^}]*\}", "...", part) for part in (conflict.first, conflict.second, conflict.reason))
+        assert f"| {' | '.join(parts)} |" in text, conflict.first

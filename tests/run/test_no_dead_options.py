@@ -92,7 +92,7 @@ NO_HYPERPARAMETERS = {
 
 INNER = evidence_head.Biaffine()
 NO_SCHEDULE = {"model.schedule": NoSchedule()}
-ROOM = {"data.max_length": 160}
+ROOM = {"data.max_length": 64}
 LORA = {"model.peft": methods.LoRA()}
 STEPS = {"warmup_ratio": None}
 ONE = {"negatives_per_positive": 1.0}
