@@ -15,8 +15,7 @@ from redsm5.optim.adafactor import Adafactor
 from redsm5.optim.one_cycle import OneCycle
 from redsm5.optim.schedules import Constant, NoSchedule
 from redsm5.peft.freezing import Freezing, WholeEncoder
-from redsm5.peft.lora import AdaLoRA, LoRA
-from redsm5.peft.options import PEFT, NoPEFT
+from redsm5.peft.methods import PEFT, AdaLoRA, LoRA, NoPEFT
 
 
 class Options(Protocol):
