@@ -51,6 +51,7 @@ class Family:
         sites: Where bottleneck adapters go.
         token_types: Token types when config.json does not say.
         positions_after_padding: Positions start at ``pad_token_id + 1``: so many rows of the table are not usable.
+        checkpointing: Whether transformers can recompute its activations (gradient checkpointing).
         hidden_dropout: Names in config.json that together set the dropout of hidden states.
         attention_dropout: Names in config.json that set the dropout of attention probabilities.
     """
@@ -64,6 +65,7 @@ class Family:
     sites: Sites = _BERT_SITES
     token_types: int = 2
     positions_after_padding: bool = False
+    checkpointing: bool = True
     hidden_dropout: tuple[str, ...] = ("hidden_dropout_prob",)
     attention_dropout: tuple[str, ...] = ("attention_probs_dropout_prob",)
 
@@ -120,6 +122,7 @@ FAMILIES: dict[str, Family] = {
         ),
         token_types=0,
         positions_after_padding=True,
+        checkpointing=False,
     ),
     "modernbert": Family(
         attention_modules=(r".*attn\.Wqkv", r".*attn\.Wo"),

@@ -124,9 +124,9 @@ class ReDSM5DataModule(pl.LightningDataModule):
         token_dropout: float = 0.0,
         augmentation: Augmentation = NoAugmentation(),  # noqa: B008 - likewise
         split_file: str | None = None,
-        fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
-        split_seed: int = 0,
-        group_by: GroupBy = "author",
+        fractions: tuple[float, float, float] = SplitChoice.fractions,
+        split_seed: int = SplitChoice.seed,
+        group_by: GroupBy = SplitChoice.group_by,
         folds: int | None = None,
         fold: int | None = None,
         cache_dir: str | None = None,

@@ -15,12 +15,12 @@ from redsm5.datamodules.split import GroupBy, Split, make_folds, make_split, rea
 class SplitChoice:
     """Settings of the split; see ``ReDSM5DataModule`` for what they mean and ``checks`` for what goes together."""
 
-    file: str | None
-    fractions: tuple[float, float, float]
-    seed: int
-    group_by: GroupBy
-    folds: int | None
-    fold: int | None
+    file: str | None = None
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    seed: int = 0
+    group_by: GroupBy = "author"
+    folds: int | None = None
+    fold: int | None = None
 
     def of(self, corpus: Corpus, manifest: str | None, *, write: bool = True) -> Split:
         """The split of a corpus.

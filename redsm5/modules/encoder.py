@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from redsm5.errors import UserError
+
 if TYPE_CHECKING:
     from redsm5.modules.encoder_model import EncoderModel
 
@@ -34,6 +36,22 @@ class Encoder:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:
                 raise ValueError(f"{name} is {value}; it must be at least 0 and below 1")
+
+    def refuse_checkpointing(self, family: str, known: bool) -> None:
+        """Refuse gradient checkpointing where transformers has none.
+
+        Args:
+            family: transformers' ``model_type``.
+            known: Whether it has it for this family.
+
+        Raises:
+            UserError: It is asked for and not there.
+        """
+        if self.gradient_checkpointing and not known:
+            raise UserError(
+                f"model.encoder.gradient_checkpointing is true, but transformers has none for {family}, the family of "
+                f"{self.id}; set it to false"
+            )
 
     def build(self) -> EncoderModel:
         """The encoder with its weights in float32, in training mode.

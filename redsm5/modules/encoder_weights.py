@@ -39,14 +39,14 @@ def load(encoder: Encoder) -> PreTrainedModel:
     """
     if encoder.random_weights:
         config = _config_without_network(encoder)
-        _set_dropout(config, encoder)
+        _prepare(config, encoder)
         return from_config(config)
     known = CATALOG.get(encoder.id)
     if known is not None and known.weights == ("flax",) and not Path(encoder.id).is_dir():
         raise _flax_only(encoder.id)
     folder = hub.resolve_weights(encoder.id, encoder.revision)
     config = config_of(encoder.id, folder)
-    _set_dropout(config, encoder)
+    _prepare(config, encoder)
     return _load_weights(encoder.id, folder, config)
 
 
@@ -174,17 +174,25 @@ def _load_weights(id: str, folder: Path, config: PreTrainedConfig) -> PreTrained
 
 def _class_arguments(config: PreTrainedConfig) -> dict[str, Any]:
     """Attention implementation, and no pooler where the class has a choice."""
-    try:
-        model_class = _CLASSES[type(config)]
-    except KeyError as error:
-        raise UserError(f"transformers has no plain encoder for {config.model_type!r}; give another encoder") from error
-    if isinstance(model_class, tuple):
-        model_class = model_class[0]
+    model_class = _class(config)
     attention = family(config.model_type).attention
     arguments: dict[str, Any] = {} if attention == "auto" else {"attn_implementation": attention}
     if "add_pooling_layer" in inspect.signature(model_class).parameters:
         arguments["add_pooling_layer"] = False
     return arguments
+
+
+def _class(config: PreTrainedConfig) -> Any:
+    try:
+        model_class = _CLASSES[type(config)]
+    except KeyError as error:
+        raise UserError(f"transformers has no plain encoder for {config.model_type!r}; give another encoder") from error
+    return model_class[0] if isinstance(model_class, tuple) else model_class
+
+
+def _prepare(config: PreTrainedConfig, encoder: Encoder) -> None:
+    encoder.refuse_checkpointing(config.model_type, _class(config).supports_gradient_checkpointing)
+    _set_dropout(config, encoder)
 
 
 def _set_dropout(config: PreTrainedConfig, encoder: Encoder) -> None:

@@ -59,6 +59,10 @@ class HeadFields:
                 raise ValueError(f"{name} is {value}; it must be a finite number of at least {least}")
 
 
+INSIDE_FIELDS = ("inside_scale", "inside_weight", "inside_pos_weight")
+"""What is read only where a start/end head has inside logits."""
+
+
 @dataclass(frozen=True)
 class StartEndFields(HeadFields):
     """The fields that the start/end heads share."""
@@ -77,8 +81,14 @@ class StartEndFields(HeadFields):
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         super().__post_init__()
-        self.refuse_below(0, "inside_scale", "inside_weight", "inside_pos_weight")
+        self.refuse_below(0, *INSIDE_FIELDS)
         self.refuse_below(1, "top_k")
+        for name in INSIDE_FIELDS if not self.inside else ():
+            value, default = getattr(self, name), getattr(StartEndFields, name)
+            if value != default:
+                raise ValueError(
+                    f"{name} is {value}, but inside is false, so that nothing reads it; leave it at {default}"
+                )
 
     @property
     def weights(self) -> dict[str, float]:

@@ -85,6 +85,8 @@ class MultiTaskModule(pl.LightningModule):
         coupling: Coupling = Independent(),  # noqa: B008
     ) -> None:
         super().__init__()
+        if encoder.gradient_checkpointing and (known := known_facts(encoder)) is not None:
+            encoder.refuse_checkpointing(known.family, known.architecture.checkpointing)
         if needs_facts(peft, freezing):
             refuse_misfit(peft, freezing, known_facts(encoder))
         refuse_unfit(pooling, known_facts(encoder) if pooling.needs_facts else None)

@@ -98,7 +98,7 @@ class CosineRestarts(Decay, Schedule):
     num_cycles: int = 2
     """Half cosines within the horizon; with 1 it is Cosine"""
     T_mult: int = 1
-    """How many times as long each is as the one before; without effect where num_cycles is 1"""
+    """How many times as long each is as the one before; 1 where num_cycles is 1"""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -106,6 +106,8 @@ class CosineRestarts(Decay, Schedule):
         for name in ("num_cycles", "T_mult"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.num_cycles == 1 and self.T_mult != 1:
+            raise ValueError(f"T_mult is {self.T_mult}, but num_cycles is 1: no cycle comes after it; set T_mult to 1")
 
     def curve(self, total_steps: int, steps_per_epoch: int) -> Curve:
         """Up to 1 over the warmup, then from 1 towards ``final`` in every cycle."""

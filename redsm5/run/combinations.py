@@ -5,25 +5,24 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from jsonargparse import Namespace
 
+from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.errors import UserError
 from redsm5.optim.adafactor import Adafactor
 from redsm5.optim.one_cycle import OneCycle
 from redsm5.optim.schedules import Constant, NoSchedule
 from redsm5.peft.freezing import Freezing, WholeEncoder
-from redsm5.peft.options import PEFT, NoPEFT
+from redsm5.peft.methods import PEFT, AdaLoRA, LoRA, NoPEFT
 
 
-def _trains_norms(freezing: Freezing) -> bool:
-    return isinstance(freezing, WholeEncoder) and freezing.train_norms
+class Options(Protocol):
+    """The options of a run, by dotted key: of one with variants an instance of the chosen one."""
 
-
-def _trains_biases(peft: PEFT) -> bool:
-    """Whether a method lets biases of the encoder's own layers train: they have the layers' rates."""
-    return getattr(peft, "bias", "none") != "none"
+    def __getitem__(self, key: str) -> Any:
+        """The option."""
 
 
 class Chosen:
@@ -52,8 +51,24 @@ class Conflict:
     """Key and value of the other"""
     reason: str
     """Why, and what to take instead"""
-    applies: Callable[[Chosen], bool]
+    applies: Callable[[Options], bool]
     """Whether a config has the pair"""
+
+
+def _trains_encoder_weights(peft: PEFT, freezing: Freezing) -> bool:
+    """Whether weights of the encoder itself train beside those of a method."""
+    norms = isinstance(freezing, WholeEncoder) and freezing.train_norms
+    return norms or (isinstance(peft, (LoRA, AdaLoRA)) and peft.bias != "none")
+
+
+def _unread(key: str, default: object, other: str, reason: str) -> Conflict:
+    """A split setting that is not read where the other is set; what it has by itself is no setting."""
+
+    def applies(options: Options) -> bool:
+        value = options[key]
+        return options[other] is not None and (tuple(value) if isinstance(value, list) else value) != default
+
+    return Conflict(f"{key} is set", f"{other} is {{{other}}}", f"{reason}: leave {key} out", applies)
 
 
 CONFLICTS = (
@@ -84,8 +99,7 @@ CONFLICTS = (
         lambda c: (
             c["model.optimizer"].layer_decay != 1
             and not isinstance(c["model.peft"], NoPEFT)
-            and not _trains_norms(c["model.freezing"])
-            and not _trains_biases(c["model.peft"])
+            and not _trains_encoder_weights(c["model.peft"], c["model.freezing"])
         ),
     ),
     Conflict(
@@ -107,24 +121,30 @@ CONFLICTS = (
             isinstance(c["model.peft"], NoPEFT) and c["model.optimizer"].peft_lr != type(c["model.optimizer"])().peft_lr
         ),
     ),
+    _unread("data.fractions", SplitChoice.fractions, "data.split_file", "the file says which post is in which part"),
+    _unread("data.split_seed", SplitChoice.seed, "data.split_file", "nothing is drawn where a file says the split"),
+    _unread("data.group_by", SplitChoice.group_by, "data.split_file", "the file says which posts stay together"),
+    _unread("data.fractions", SplitChoice.fractions, "data.folds", "the number of folds says how large the parts are"),
 )
-"""The table, which docs/tuning/optimizers.md shows."""
+"""The table, which docs/tuning.md shows."""
 
 
-def refuse_impossible(config: Namespace) -> None:
-    """Refuse a config with a pair that cannot work.
+def refuse_impossible(chosen: Options) -> None:
+    """Refuse options of which a pair cannot work.
+
+    Args:
+        chosen: The options, of a parsed config as ``Chosen``.
 
     Raises:
         UserError: Names the two parts and the reason.
     """
-    chosen = Chosen(config)
     for conflict in CONFLICTS:
         if conflict.applies(chosen):
             first, second = (_filled(part, chosen) for part in (conflict.first, conflict.second))
             raise UserError(f"{first} and {second}: {conflict.reason}")
 
 
-def _filled(part: str, chosen: Chosen) -> str:
+def _filled(part: str, chosen: Options) -> str:
     """The sentence with the class name of the option whose key stands in braces."""
     before, brace, rest = part.partition("{")
     if not brace:

@@ -19,7 +19,7 @@ from redsm5.checkpoints.options import Checkpointing
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
 from redsm5.modules.module import MultiTaskModule
-from redsm5.run.combinations import refuse_impossible
+from redsm5.run.combinations import Chosen, refuse_impossible
 from redsm5.run.given import given_sources, merged
 from redsm5.run.option_checks import check_options, dataclass_groups
 from redsm5.run.options import Runtime
@@ -99,7 +99,7 @@ class ReDSM5CLI(LightningCLI):
         """Refuse what this machine cannot do; set threads and TF32."""
         check_options(self.config, OPTION_GROUPS)
         _refuse_on_this_machine(self.config)
-        refuse_impossible(self.config)
+        refuse_impossible(Chosen(self.config))
         runtime = self.config.runtime
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)

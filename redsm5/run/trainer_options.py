@@ -49,6 +49,12 @@ class TrainerOptions:
             raise ValueError(f"devices is {self.devices}; it must be at least 1, or auto")
         if self.gradient_clip_val is not None and not self.gradient_clip_val >= 0:
             raise ValueError(f"gradient_clip_val is {self.gradient_clip_val}; it must be at least 0, or null")
+        if self.gradient_clip_algorithm != "norm" and not self.gradient_clip_val:
+            raise ValueError(
+                f"gradient_clip_algorithm is {self.gradient_clip_algorithm}, but gradient_clip_val is "
+                f"{'null' if self.gradient_clip_val is None else self.gradient_clip_val}, so that nothing is clipped; "
+                "set a gradient_clip_val, or norm"
+            )
 
     def build(self, **settings: Any) -> pl.Trainer:
         """The Trainer.

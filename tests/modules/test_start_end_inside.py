@@ -64,7 +64,7 @@ def test_inside_part_enters_the_total_with_its_weight():
 
 def test_head_without_inside_has_no_such_logits_and_no_such_loss():
     batch = make_batch([[0, 1, 1, 1, 0]], [0], 1, spans=[(0, 0, 2, 3)])
-    head = StartEnd(dropout=0.0, inside=False, **ONLY_INSIDE).build(4, 1)
+    head = StartEnd(dropout=0.0, inside=False).build(4, 1)
     output = head(torch.randn(1, 5, 4), batch)
     assert output.inside is None
     assert head.loss(output, batch).parts.keys() == head.weights.keys() == {"positives", "nulls", "hard_negatives"}

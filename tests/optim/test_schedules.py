@@ -191,7 +191,7 @@ def test_decay_stays_between_zero_and_one_and_ends_at_final(option, total_steps)
     st.floats(0, 0.5),
 )
 def test_restarts_are_at_the_top_of_every_cycle(cycles, growth, total_steps, warmup):
-    option = CosineRestarts(num_cycles=cycles, T_mult=growth, warmup_ratio=warmup)
+    option = CosineRestarts(num_cycles=cycles, T_mult=growth if cycles > 1 else 1, warmup_ratio=warmup)
     curve = option.curve(total_steps, 1)
     factors = [curve(step) for step in range(total_steps + 1)]
     assert all(0 <= factor <= 1 for factor in factors)

@@ -161,6 +161,23 @@ CASES = [
         ["model.peft.bottleneck is 400", "384"],
     ),
     ({"model.peft": "LoRA", "model.freezing": "BottomLayers"}, ["model.freezing", "LoRA freezes the whole encoder"]),
+    # what would change nothing
+    (
+        {"model.evidence_head": {"init_args": {"inside": False, "inside_weight": 3.0}}},
+        ["model.evidence_head.inside_weight is 3.0", "inside is false", "leave it at 30.0"],
+    ),
+    (
+        {"model.evidence_head": {"class_path": "StartEndMLP", "init_args": {"inside": False, "inside_scale": 0.0}}},
+        ["model.evidence_head.inside_scale is 0.0", "inside is false"],
+    ),
+    (
+        {"model.schedule": {"class_path": "CosineRestarts", "init_args": {"num_cycles": 1, "T_mult": 2}}},
+        ["model.schedule.T_mult is 2", "num_cycles is 1"],
+    ),
+    (
+        {"trainer.gradient_clip_algorithm": "value", "trainer.gradient_clip_val": None},
+        ["trainer.gradient_clip_algorithm is value", "gradient_clip_val is null"],
+    ),
     ({"trainer.accelerator": "cuda"}, ["trainer.accelerator", "cuda", "cpu"]),
     ({"runtime.precision": "fp16"}, ["runtime.precision", "fp16", "CUDA"]),
 ]

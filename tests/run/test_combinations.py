@@ -1,4 +1,7 @@
+import json
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +9,8 @@ from encoder_samples import tiny_config
 from transformers import AutoModel
 
 from redsm5.cli import build_cli, main
+from redsm5.errors import UserError
+from redsm5.modules.encoder import Encoder
 from redsm5.modules.encoder_build import wrap
 from redsm5.optim.groups import parameter_groups
 from redsm5.optim.optimizer import Optimizer
@@ -47,6 +52,19 @@ REFUSED = [
         ["layer_decay is not 1", "model.freezing is WholeEncoder", "at 1"],
     ),
     (["--model.optimizer.peft_lr=0.1"], ["peft_lr is set", "model.peft is NoPEFT", "leave peft_lr out"]),
+    (
+        ["--data.split_file=split.csv", "--data.fractions=[0.8, 0.1, 0.1]"],
+        ["data.fractions is set", "data.split_file is split.csv", "the file says", "leave data.fractions out"],
+    ),
+    (
+        ["--data.split_file=split.csv", "--data.split_seed=1"],
+        ["data.split_seed is set", "data.split_file is split.csv"],
+    ),
+    (["--data.split_file=split.csv", "--data.group_by=post"], ["data.group_by is set", "data.split_file is split.csv"]),
+    (
+        ["--data.folds=5", "--data.fold=0", "--data.fractions=[0.8, 0.1, 0.1]"],
+        ["data.fractions is set", "data.folds is 5", "the number of folds says"],
+    ),
 ]
 
 
@@ -66,11 +84,13 @@ def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, 
         [*RELATIVE, "--model.schedule=NoSchedule"],
         [*RELATIVE, "--model.schedule=Constant"],
         ["--model.optimizer=SGD", "--model.schedule=OneCycle"],
+        ["--data.split_file=split.csv", "--data.fractions=[0.7, 0.15, 0.15]"],
+        ["--data.folds=5", "--data.fold=0", "--data.split_seed=3", "--data.group_by=post"],
+        ["--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.peft.bias=all"],
         ["--model.optimizer=SGDMomentum", *CYCLED],
         ["--model.optimizer=LAMB", *CYCLED],
         ["--model.optimizer.layer_decay=0.9"],
         ["--model.optimizer.layer_decay=0.9", "--model.freezing=BottomLayers"],
-        ["--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.peft.bias=all"],
         ["--model.optimizer.layer_decay=0.9", "--model.freezing=WholeEncoder", "--model.freezing.train_norms=true"],
         [
             *("--model.optimizer.layer_decay=0.9", "--model.peft=LoRA", "--model.optimizer.peft_lr=0.1"),
@@ -82,6 +102,20 @@ def test_impossible_combination_is_one_sentence_before_anything_is_loaded(args, 
 def test_possible_neighbours_are_accepted(args):
     cli = build_cli([*BASE, *args], parse_only=True)
     cli.before_instantiate_classes()
+
+
+def test_family_without_gradient_checkpointing_is_refused_before_anything_is_read(tmp_path, capsys):
+    """A folder with config.json alone: there are no weights to load, and no corpus."""
+    config = {"model_type": "mpnet", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {"intermediate_size": 64, "vocab_size": 50, "max_position_embeddings": 66, "pad_token_id": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config | sizes))
+    args = [f"--model.encoder.id={tmp_path}", "--model.encoder.gradient_checkpointing=true", BASE[1]]
+    assert main(["fit", *args, f"--run_dir={tmp_path / 'run'}"]) == 2
+    err = capsys.readouterr().err
+    assert all(words in err for words in ("gradient_checkpointing is true", "mpnet", "set it to false")), err
+    encoder = Encoder(str(tmp_path), gradient_checkpointing=True, random_weights=True)
+    with pytest.raises(UserError, match="transformers has none for mpnet"):
+        encoder.build()
 
 
 def test_plain_pairs_of_optimizer_and_schedule_build():
@@ -121,3 +155,10 @@ def test_layer_decay_is_refused_where_it_changes_no_rate(peft, freezing):
     }
     by_decay = [conflict for conflict in CONFLICTS if "layer_decay" in conflict.first]
     assert any(conflict.applies(options) for conflict in by_decay) == (rates[0] == rates[1])
+
+
+def test_documentation_shows_the_table():
+    text = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    for conflict in CONFLICTS:
+        parts = (re.sub(r"\{[^}]*\}", "...", part) for part in (conflict.first, conflict.second, conflict.reason))
+        assert f"| {' | '.join(parts)} |" in text, conflict.first
