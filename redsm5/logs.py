@@ -30,6 +30,9 @@ LIBRARIES = ("torch", "lightning", "transformers", "peft", "numpy")
 LONGEST = 20_000
 """Characters of a value; a traceback is the longest."""
 
+RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+"""Variables that are above 0 in further processes of a run: of Lightning, of torchrun, of ``srun``."""
+
 Position = Callable[[], tuple[int | None, int | None]]
 
 _logger = logging.getLogger("redsm5")
@@ -102,7 +105,7 @@ def run_logs(folder: Path, command: str) -> Iterator[None]:
 
 def is_further_rank() -> bool:
     """Whether this process was started by another one of the same run, to share its work."""
-    return any(int(os.environ.get(rank) or 0) for rank in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"))
+    return any(int(os.environ.get(rank) or 0) for rank in RANKS)
 
 
 class JsonLine(logging.Formatter):

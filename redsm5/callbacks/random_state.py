@@ -17,14 +17,12 @@ class RandomState(pl.Callback):
         self._restored: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The states in types that load without executing anything."""
-        name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-        return {
-            "python": random.getstate(),
-            "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
+        """The states of every rank, in types that load without executing anything."""
+        states = [_states()]
+        if _distributed():
+            states *= torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(states, _states())
+        return {"ranks": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts: building the model draws numbers too."""
@@ -34,7 +32,9 @@ class RandomState(pl.Callback):
         """Set the states."""
         if self._restored is None:
             return
-        state, self._restored = self._restored, None
+        states, self._restored = self._restored["ranks"], None
+        rank = torch.distributed.get_rank() if _distributed() else 0
+        state = states[rank % len(states)]  # at the end of an epoch there may be more ranks than before
         version, internal, gauss = state["python"]
         random.setstate((version, tuple(internal), gauss))
         name, keys, position, has_gauss, cached = state["numpy"]
@@ -42,3 +42,17 @@ class RandomState(pl.Callback):
         torch.set_rng_state(state["torch"].cpu())
         if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all([device.cpu() for device in state["cuda"]])
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _states() -> dict[str, Any]:
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from redsm5.checkpoints.store import ASIDE, DamagedCheckpoint, discard, read_man
 
 DAMAGED = "damaged-"
 """Begins the name of a checkpoint that was set aside."""
+_NAME = re.compile(r"(last|best)-(?P<epoch>\d+)-(?P<step>\d+)(\.(?P<number>\d+))?")
 PREFIX: dict[Kind, str] = {"resume": "last", "weights": "best"}
 
 
@@ -54,7 +56,7 @@ class CheckpointFolder:
             except DamagedCheckpoint:
                 if not skip_damaged:
                     raise
-        return sorted(found, key=lambda entry: (entry.manifest.step, _number(entry.path)))
+        return found
 
     def best(self) -> Entry | None:
         """The best weights by their manifests.
@@ -91,6 +93,10 @@ class CheckpointFolder:
         """Checkpoints that were never finished."""
         return sorted(path for path in self.path.glob(f".*{ASIDE}") if path.is_dir())
 
+    def is_empty(self) -> bool:
+        """Whether there is nothing that was trained, damaged or not."""
+        return not (self._named("resume") or self._named("weights") or self.damaged())
+
     def damaged(self) -> list[Path]:
         """Checkpoints that were set aside."""
         return sorted(self.path.glob(f"{DAMAGED}*"))
@@ -106,7 +112,8 @@ class CheckpointFolder:
 
     def _named(self, kind: Kind) -> list[Path]:
         paths = [path for path in self.path.glob(f"{PREFIX[kind]}-*") if path.is_dir()]
-        return sorted(paths, key=lambda path: (path.name.split(".")[0], _number(path)))
+        found = [(match, path) for path in paths if (match := _NAME.fullmatch(path.name))]
+        return [path for _, path in sorted(found, key=lambda pair: _order(pair[0]))]
 
 
 def best_first(entries: Sequence[Entry]) -> list[Entry]:
@@ -119,7 +126,6 @@ def best_first(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(newest_first, key=lambda entry: entry.manifest.rank)
 
 
-def _number(path: Path) -> int:
-    """Of several of a step, which one it is."""
-    number = path.suffix.removeprefix(".")
-    return int(number) if number.isdigit() else 1
+def _order(name: re.Match[str]) -> tuple[int, int, int]:
+    """Step, epoch, and which one it is of several of them."""
+    return int(name["step"]), int(name["epoch"]), int(name["number"] or 1)

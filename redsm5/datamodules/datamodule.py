@@ -286,10 +286,21 @@ class ReDSM5DataModule(pl.LightningDataModule):
         trainer = _ready(self.trainer)
         batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         whole = batches >= trainer.num_training_batches
-        return {"epoch": trainer.current_epoch + whole, "batches": 0 if whole else batches}
+        position = {"epoch": trainer.current_epoch + whole, "batches": 0 if whole else batches}
+        return {**position, "ranks": trainer.world_size}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on from there; Lightning calls this before it asks for the training batches."""
+        """Go on from there; Lightning calls this before it asks for the training batches.
+
+        Raises:
+            UserError: There are more or fewer ranks now: the batches are shared out otherwise.
+        """
+        ranks = self._rank()[1]
+        if state_dict["batches"] and state_dict["ranks"] != ranks:
+            raise UserError(
+                f"the run was stopped in the middle of an epoch on {state_dict['ranks']} devices, and now there are "
+                f"{ranks}; go on with --trainer.devices {state_dict['ranks']}"
+            )
         self._position = (state_dict["epoch"], state_dict["batches"])
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -42,9 +42,13 @@ class LossMeans:
         sums, counts = reduce(self._sums)
         return dict(zip(self._names, sums / counts.clamp(min=1), strict=True))
 
-    def state_dict(self) -> dict[str, Any]:
-        """The sums so far."""
-        return {"names": list(self._names), "sums": self._sums}
+    def state_dict(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """The sums so far.
+
+        Args:
+            reduce: Sums a tensor over the ranks, in a copy.
+        """
+        return {"names": list(self._names), "sums": None if self._sums is None else reduce(self._sums.clone())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""

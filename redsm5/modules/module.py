@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import lightning.pytorch as pl
 from torch import Tensor
 
-from redsm5.checkpoints.manifest import Base
 from redsm5.datamodules.batch import Batch
 from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.metrics.epoch import epoch_metrics
 from redsm5.modules.adversarial import Adversarial, NoAdversarial
 from redsm5.modules.aggregation import Aggregation, LogSumExp
+from redsm5.modules.checkpointed import CheckpointedModule
 from redsm5.modules.collector import PredictionCollector
 from redsm5.modules.coupling import Coupling, Independent
 from redsm5.modules.criteria_head import CriteriaHead, LinearHead
@@ -23,7 +23,6 @@ from redsm5.modules.encoder import Encoder
 from redsm5.modules.evidence_head import EvidenceHead, StartEnd
 from redsm5.modules.loss_means import LossMeans
 from redsm5.modules.network import Network
-from redsm5.modules.network_state import base_of, frozen_state, refuse_other_model
 from redsm5.modules.output import ModelOutput
 from redsm5.modules.pooling import Mean, Pooling, refuse_unfit
 from redsm5.modules.step_losses import StepLosses
@@ -39,13 +38,12 @@ from redsm5.peft.freezing import Freezing, NoFreezing
 from redsm5.peft.methods import PEFT, NoPEFT
 
 if TYPE_CHECKING:
-    from redsm5.datamodules.datamodule import ReDSM5DataModule
     from redsm5.metrics.records import PredictedPost
 
 Part = Literal["val", "test"]
 
 
-class MultiTaskModule(pl.LightningModule):
+class MultiTaskModule(CheckpointedModule):
     """Criteria matching and evidence binding on one encoder.
 
     The network is built in ``configure_model``, when the criteria of the corpus are known.
@@ -113,14 +111,6 @@ class MultiTaskModule(pl.LightningModule):
         self.predicted: dict[Part, list[PredictedPost]] = {}
         self._collector: PredictionCollector | None = None
         self._train_losses, self._evaluation_losses = LossMeans(), LossMeans()
-        # A checkpoint lacks what was not trained: on_load_checkpoint sees that it lacks nothing else.
-        self.strict_loading = False
-
-    @property
-    def datamodule(self) -> ReDSM5DataModule:
-        """The DataModule that the Trainer runs with."""
-        datamodule: ReDSM5DataModule = self.trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
-        return datamodule
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """What the PEFT method does while it trains."""
@@ -143,37 +133,6 @@ class MultiTaskModule(pl.LightningModule):
             encoder: The encoder option, or one that differs in where its weights come from.
         """
         return self._network(encoder=encoder, n_outputs=self.datamodule.n_outputs)
-
-    def base(self) -> Base:
-        """What the weights of a checkpoint stand on."""
-        assert self.network is not None
-        return base_of(self.network, self.encoder_option.id, self.encoder_option.revision)
-
-    def kept_state(self) -> dict[str, Tensor]:
-        """The tensors that a checkpoint holds: all but those that the pretrained encoder gives."""
-        assert self.network is not None
-        frozen = {f"network.{name}" for name in frozen_state(self.network)}
-        return {name: tensor for name, tensor in self.state_dict().items() if name not in frozen}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave out what is not trained; add what the weights are for, and the losses of the epoch so far."""
-        checkpoint["state_dict"] = self.kept_state()
-        checkpoint["model"] = self._signature()
-        checkpoint["train_losses"] = self._train_losses.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """See that a checkpoint is one of this model, and take up its losses.
-
-        Raises:
-            UserError: It is of another model; names what differs.
-        """
-        refuse_other_model(checkpoint["model"], self._signature(), checkpoint["state_dict"], self.kept_state())
-        self._train_losses.load_state_dict(checkpoint["train_losses"])
-
-    def _signature(self) -> dict[str, str]:
-        """What the weights are for, in words."""
-        options = {name: str(option) for name, option in self._network.keywords.items()}
-        return {**options, "criteria": ", ".join(self.datamodule.codes), "outputs": str(self.datamodule.n_outputs)}
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits of a batch, no losses."""
@@ -232,7 +191,7 @@ class MultiTaskModule(pl.LightningModule):
         self._collect(batch, self._shared_step(batch, self._evaluation_losses)[0])
 
     def _log_losses(self, part: str, losses: LossMeans) -> None:
-        means = losses.means(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+        means = losses.means(self._over_ranks)
         if not means:
             return
         assert self.network is not None

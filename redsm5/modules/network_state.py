@@ -71,6 +71,24 @@ def base_of(network: Network, id: str, revision: str | None) -> Base:
     return Base(id=id, revision=hub.resolved_revision(id, revision), sha256=sha256)
 
 
+def refuse_other_base(theirs: Base, ours: Base) -> None:
+    """See that what was not trained is what it was when the rest was.
+
+    Args:
+        theirs: Of a checkpoint.
+        ours: Of this model.
+
+    Raises:
+        UserError: It is another encoder, or the same with other weights.
+    """
+    if theirs.sha256 != ours.sha256:
+        was, now = (base.sha256[:12] if base.sha256 else "none" for base in (theirs, ours))
+        raise UserError(
+            f"the weights of {ours.id} that are not trained are others than when the checkpoint was written (hash "
+            f"{now}, then {was}); use the encoder as it was{f', revision {theirs.revision}' if theirs.revision else ''}"
+        )
+
+
 def refuse_other_model(
     theirs: Mapping[str, str], ours: Mapping[str, str], found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> None:

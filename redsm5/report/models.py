@@ -120,6 +120,9 @@ class TrainingInfo(Frozen):
 
     epochs: int = Field(ge=0, description="Epochs begun and finished.")
     best_epoch: int | None = Field(description="Epoch of the kept checkpoint, from 0; null without one.")
+    tied_epochs: list[int] = Field(
+        default_factory=list, description="Kept epochs that are as good by the metric; the lower val_loss decided."
+    )
     monitor: str = Field(description="Metric by which it was chosen.")
     best_value: float | None = Field(description="Value of that metric at the best epoch.")
     stopped_early: bool = Field(description="Whether early stopping ended the fit.")

@@ -23,7 +23,7 @@ from redsm5.metrics.evaluate import evaluate
 from redsm5.metrics.thresholds import fit_thresholds
 from redsm5.report.tables import evaluation_tables
 from redsm5.run.crash import crash_logs_go_to
-from redsm5.run.folder import RunFolder, differing_keys
+from redsm5.run.folder import RunFolder, differing_keys, is_one_of
 from redsm5.run.given import given_configs
 from redsm5.run.lightning_cli import resolved_yaml
 from redsm5.run.lock import run_lock
@@ -79,7 +79,9 @@ def open_run(args: list[str], *, command: str) -> tuple[ReDSM5CLI, RunFolder]:
         raise UserError(f"{folder.path} holds no finished training; run redsm5 fit with this config first")
     folder.best_checkpoint()
     check_seals(folder)
-    changed = [key for key in differing_keys(folder.config.read_text(), resolved_yaml(cli)) if not _is_free(key)]
+    changed = [
+        key for key in differing_keys(folder.config.read_text(), resolved_yaml(cli)) if not is_one_of(key, FREE_KEYS)
+    ]
     if changed:
         raise UserError(
             f"{changed[0]} differs from the run in {folder.path}, and redsm5 {command} evaluates it as it was trained; "
@@ -103,10 +105,6 @@ def interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def _is_free(key: str) -> bool:
-    return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
-
-
 def plugins() -> list[Any]:
     """What of Lightning's is replaced: checkpoints, and its own handling of Slurm's signals."""
     ours: list[Any] = [FolderCheckpointIO()]
@@ -118,9 +116,10 @@ def plugins() -> list[Any]:
 def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[PredictedPost]:
     """Predictions of the best checkpoint on a part, in the order of the corpus.
 
-    A fit that keeps no weights predicts with those that it has ended with.
+    A fit that keeps no weights predicts with those that it has ended with: those of its last state, where it has
+    ended in another process.
     """
-    best = folder.kept.best()
+    best = folder.kept.best() or next(reversed(folder.kept.entries("resume")), None)
     trainer = cli.make_trainer(plugins=plugins(), default_root_dir=str(folder.path))
     stage = trainer.validate if part == "val" else trainer.test
     path = None if best is None else best.path

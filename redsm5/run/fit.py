@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -38,14 +39,19 @@ def run(args: list[str]) -> int:
     folder = RunFolder.named(cli.config.run_dir)
     refuse_inputs(folder, cli.config)
     with run_lock(folder.path), run_logs(folder.path, "fit"):
+        if cli.config.fresh and folder.config.exists():
+            copy.copy(cli.datamodule).setup()  # what is there goes only when the corpus can be read
         folder.prepare(resolved_yaml(cli), fresh=cli.config.fresh)
         crash_logs_go_to(folder.path, cli.post_texts)
         cli.datamodule.split_manifest = str(folder.split)
-        if folder.training.exists():
+        if folder.training.exists() and not folder.kept.is_empty():
             send_backlog(cli, folder)
         else:
+            resume_from = folder.resume_from()
+            if resume_from is None and folder.metrics.exists():
+                print(f"{folder.path} holds no state to go on from: the training starts over", flush=True)
             try:
-                facts = train(cli, folder, folder.resume_from())
+                facts = train(cli, folder, resume_from)
             except RunStopped as stopped:
                 print(stopped, file=sys.stderr, flush=True)
                 event("stopped", reason=str(stopped), signal=stopped.number)
@@ -104,9 +110,19 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
         "epochs": cast(Any, trainer.fit_loop.epoch_progress.current).processed,
         "best_epoch": None if best is None else best.manifest.epoch,
         "monitor": option.monitor,
+        "tied_epochs": _tied(folder),
         "best_value": None if best is None else best.manifest.value,
         "stopped_early": stopping.has_stopped,
         "seconds": throughput.fit_seconds,
         "tokens_per_second": throughput.tokens_per_second,
         "checkpoints": checkpoints.state_dict(),
     }
+
+
+def _tied(folder: RunFolder) -> list[int]:
+    """Epochs whose weights are kept beside the best ones and are as good in the monitored metric."""
+    best, others = folder.kept.best(), folder.kept.entries("weights")
+    if best is None:
+        return []
+    found = {entry.manifest.epoch for entry in others if entry.manifest.value == best.manifest.value}
+    return sorted(found - {best.manifest.epoch})

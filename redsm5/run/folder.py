@@ -12,8 +12,17 @@ import yaml
 
 from redsm5.atomic import write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder, Entry
+from redsm5.checkpoints.store import ASIDE
 from redsm5.errors import UserError
+from redsm5.logs import is_further_rank
 from redsm5.run.given import flat
+
+RESUME_KEYS = (
+    "run_dir", "fresh", "checkpoint", "trackers", "data.workers", "data.cache_dir", "data.path", "data.posts",
+    "data.annotations", "data.criteria", "data.split_file",
+)  # fmt: skip
+"""What may differ from the config of a run that goes on: where its files lie now, and what decides no figure. Another
+corpus is refused by its hash."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +139,15 @@ class RunFolder:
         Raises:
             UserError: It holds a finished run, or an unfinished one with another config.
         """
+        if is_further_rank():  # the first one has done it
+            return
         if fresh and self.config.exists():
             self._clear()
         if self.is_finished:
             raise UserError(f"{self.path} holds a finished run; choose another --run_dir, or add --fresh to start over")
         if self.config.exists():
             differing = self._differing(config_yaml)
-            if differing and self.kept.entries("resume"):
+            if differing and not self.kept.is_empty():
                 raise UserError(
                     f"{self.path} holds an unfinished run whose config differs in {', '.join(differing[:6])}; "
                     "use the same config to go on, another --run_dir, or --fresh to start over"
@@ -151,6 +162,8 @@ class RunFolder:
                 f"cannot write into run_dir {self.path}: {error.strerror}; choose another --run_dir"
             ) from error
         self.kept.sweep()
+        for path in self.path.glob(f".*{ASIDE}"):
+            path.unlink()
 
     def resume_from(self) -> Path | None:
         """The checkpoint to go on from, or None for a start; damaged ones are set aside and said.
@@ -169,7 +182,8 @@ class RunFolder:
 
     def _differing(self, config_yaml: str) -> list[str]:
         try:
-            return differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)
+            differing = differing_keys(self.config.read_text(encoding="utf-8"), config_yaml)
+            return [key for key in differing if not is_one_of(key, RESUME_KEYS)]
         except (yaml.YAMLError, ValueError) as error:
             raise UserError(
                 f"{self.config} is damaged, so that what the run was begun with is not known; add --fresh to start over"
@@ -185,6 +199,11 @@ class RunFolder:
         self.kept.clear()
         for tracker in ("tensorboard", "wandb"):
             shutil.rmtree(self.path / tracker, ignore_errors=True)
+
+
+def is_one_of(key: str, keys: tuple[str, ...]) -> bool:
+    """Whether a dotted key is one of these, or part of one."""
+    return any(key == one or key.startswith(f"{one}.") for one in keys)
 
 
 def refuse_inputs(folder: RunFolder, config: Any) -> None:

@@ -66,3 +66,21 @@ def test_clear_removes_checkpoints_only(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     folder.clear()
     assert names(folder) == ["notes.txt"]
+
+
+def test_newest_is_by_number_not_by_spelling(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    paths = [put(folder, epoch=epoch, step=6 * epoch) for epoch in (998, 999, 1000)]
+    assert folder.take_last()[0].path == paths[-1]
+    assert [entry.path for entry in folder.entries("resume")] == paths
+
+
+def test_folder_is_empty_until_something_was_trained(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    assert folder.is_empty()
+    (tmp_path / "notes.txt").write_text("mine")
+    assert folder.is_empty()
+    path = put(folder)
+    assert not folder.is_empty()
+    path.rename(path.with_name(f"damaged-{path.name}"))
+    assert not folder.is_empty()

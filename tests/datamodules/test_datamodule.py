@@ -139,7 +139,9 @@ def test_an_interrupted_epoch_goes_on_from_what_was_consumed(make):
     loader = data.train_dataloader()
     whole, following = epoch_of(loader, 2), epoch_of(loader, 3)
     again = make(batching=BatchSize(train=4))
-    again.load_state_dict({"epoch": 2, "batches": 3})
+    with pytest.raises(UserError, match=r"on 2 devices, and now there are 1; go on with --trainer.devices 2"):
+        again.load_state_dict({"epoch": 2, "batches": 3, "ranks": 2})
+    again.load_state_dict({"epoch": 2, "batches": 3, "ranks": 1})
     again.setup()
     loader = again.train_dataloader()
     # Workers are asked for batches before Lightning tells the epoch.

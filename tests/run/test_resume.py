@@ -1,12 +1,14 @@
 """A run that was stopped, wherever it was, goes on as if it had not been."""
 
 import os
+import shutil
 import signal
 import time
 
 import pytest
 import torch
 from run_outcomes import assert_equal, outcome
+from safetensors.torch import load_file, save_file
 from tiny_runs import fit_options
 
 from redsm5.callbacks.checkpoints import Checkpoints
@@ -14,6 +16,7 @@ from redsm5.callbacks.random_state import RandomState
 from redsm5.checkpoints.store import read_checkpoint
 from redsm5.cli import main
 from redsm5.modules.module import MultiTaskModule
+from redsm5.run import fit
 from redsm5.run.folder import RunFolder
 
 BASE = ("--trainer.max_epochs=2", "--data.batching.train=8", "--trainer.accumulate_grad_batches=2")
@@ -104,7 +107,7 @@ def test_stop_waits_for_the_optimizer_step_and_says_where_it_stands(command, tmp
     assert "Traceback" not in said
     state = read_checkpoint(RunFolder(tmp_path / "run").resume_from())
     assert state["global_step"] == 2
-    assert state["ReDSM5DataModule"] == {"epoch": 0, "batches": 4}
+    assert state["ReDSM5DataModule"] == {"epoch": 0, "batches": 4, "ranks": 1}
     assert "redsm5" not in str(getattr(signal.getsignal(number), "__module__", ""))  # given back
 
 
@@ -239,3 +242,76 @@ def test_run_that_went_out_of_memory_goes_on(command, tmp_path, monkeypatch, cap
     assert main(command(tmp_path / "cut")) == 0
     assert main(command(tmp_path / "whole")) == 0
     assert_equal(outcome(tmp_path / "cut"), outcome(tmp_path / "whole"))
+
+
+def spoil_base(encoder):
+    """Another encoder in the same place: the same shapes, other weights."""
+    tensors = load_file(encoder / "model.safetensors")
+    save_file({name: tensor + 0.5 for name, tensor in tensors.items()}, encoder / "model.safetensors", {"format": "pt"})
+
+
+def test_frozen_encoder_that_was_changed_is_refused(command, tiny_encoder, tmp_path, capsys):
+    encoder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, encoder)
+    more = (f"--model.encoder.id={encoder}", "--model.peft=LoRA")
+    assert main(command(tmp_path / "done", *more)) == 0
+    with StopAt(8):
+        assert main(command(tmp_path / "cut", *more)) == 143
+    spoil_base(encoder)
+    capsys.readouterr()
+    for args in (
+        command(tmp_path / "cut", *more),
+        ["validate", str(tmp_path / "done")],
+        ["test", str(tmp_path / "done")],
+    ):
+        assert main(args) == 2
+        assert f"the weights of {encoder} that are not trained are others than when" in capsys.readouterr().err
+
+
+def test_fresh_leaves_a_run_alone_until_the_new_one_can_begin(command, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(command(run)) == 0
+    before = sorted(path.name for path in run.rglob("*"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(command(run, "--fresh", f"--data.path={empty}")) == 2
+    assert sorted(path.name for path in run.rglob("*")) == before
+    assert main(["validate", str(run)]) == 0
+
+
+def test_unfinished_run_is_never_cleared_silently(command, tmp_path, capsys):
+    with StopAt(8):
+        assert main(command(tmp_path / "run")) == 143
+    (RunFolder(tmp_path / "run").resume_from() / "state.json").write_text("{")
+    assert main(command(tmp_path / "run", "--data.stride=7")) == 2
+    assert "whose config differs in data.stride" in capsys.readouterr().err
+    assert main(command(tmp_path / "run")) == 2
+    assert "can be read any more; add --fresh" in capsys.readouterr().err
+
+
+def test_settings_that_decide_no_figure_may_change_on_the_way(command, tmp_path):
+    assert main(command(tmp_path / "whole")) == 0
+    with StopAt(8):
+        assert main(command(tmp_path / "cut")) == 143
+    shutil.move(tmp_path / "cut", tmp_path / "moved")
+    assert main(command(tmp_path / "moved", "--checkpoint.keep_last=2", "--data.workers=1")) == 0
+    assert_equal(outcome(tmp_path / "moved"), outcome(tmp_path / "whole"))
+
+
+def test_run_that_keeps_no_weights_is_evaluated_with_its_last_state(command, tmp_path, monkeypatch):
+    more = ("--checkpoint.keep_best=0", "--trainer.max_epochs=1")
+    assert main(command(tmp_path / "whole", *more)) == 0
+    evaluate, killed = fit.evaluate_part, []
+
+    def kill(*args, **kwargs):
+        killed.append(True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "evaluate_part", kill)
+        assert main(command(tmp_path / "cut", *more)) == 130
+    assert killed
+    assert evaluate is fit.evaluate_part
+    assert main(command(tmp_path / "cut", *more)) == 0
+    predictions = [RunFolder(tmp_path / name).predictions("val").read_text() for name in ("whole", "cut")]
+    assert predictions[0] == predictions[1]
