@@ -144,7 +144,7 @@ def refusal(options: dict[str, Any]) -> str | None:
         refuse_impossible(options)
         refuse_misfit(options["model.peft"], options["model.freezing"], known)
         pooling.refuse_unfit(options["model.pooling"], known)
-        encoder = Encoder("x", gradient_checkpointing=options["model.encoder.gradient_checkpointing"])
+        encoder = Encoder(options["encoder"], gradient_checkpointing=options["model.encoder.gradient_checkpointing"])
         encoder.refuse_checkpointing(known.family, known.architecture.checkpointing)
     except UserError as error:
         return str(error)
