@@ -144,7 +144,7 @@ def refusal(options: dict[str, Any]) -> str | None:
         refuse_impossible(options)
         refuse_misfit(options["model.peft"], options["model.freezing"], known)
         pooling.refuse_unfit(options["model.pooling"], known)
-        encoder = Encoder("x", gradient_checkpointing=options["model.encoder.gradient_checkpointing"])
+        encoder = Encoder(options["encoder"], gradient_checkpointing=options["model.encoder.gradient_checkpointing"])
         encoder.refuse_checkpointing(known.family, known.architecture.checkpointing)
     except UserError as error:
         return str(error)
@@ -204,7 +204,7 @@ def train(corpus, encoder_of):
         batches = 5 * options["trainer.accumulate_grad_batches"]
         run = Run({**options, **more, "trainer.max_epochs": 1}, datamodules)
         noted = FiniteLosses()
-        trainer = run.trained(noted, limit_train_batches=batches, limit_val_batches=2)
+        trainer = run.trained(noted, limit_train_batches=batches, limit_val_batches=1.0)
         assert trainer.global_step == 5
         assert all(map(math.isfinite, noted.losses)), noted.losses
         assert len(noted.losses) == batches

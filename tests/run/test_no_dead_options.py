@@ -60,7 +60,7 @@ FIELDS = [
     *PLAIN,
 ]
 """Every field that a config can set, with its variant."""
-OTHERS = {"run_dir", "fresh", "seed_everything", "config", "print_config"}
+OTHERS = {"run_dir", "fresh", "seed_everything", "config", "help", "print_config", "print_shtab"}
 """Keys of no group: the folder, starting over, and the seed, which is ``data.seed`` too."""
 
 NO_HYPERPARAMETERS = {
@@ -309,7 +309,7 @@ def small(kind: type[Any]) -> dict[str, Any]:
 def test_every_key_of_the_config_is_in_the_table():
     cli: ReDSM5CLI = make_cli(["--model.encoder.id", "x", "--data.path", "x"], command="fit", parse_only=True)
     known = {"model", "data", *GROUPS, *VARIANTS, *(f.rpartition(".")[0] for f in FIELDS)}
-    for key in (action.dest for action in cli.parser._actions if action.dest not in ("help", *OTHERS)):
+    for key in (action.dest for action in cli.parser._actions if action.dest not in OTHERS):
         name = key.removesuffix(".help")
         assert name in known or name in FIELDS or name in OTHERS, f"{key} is in no table"
 
