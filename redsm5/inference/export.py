@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import save_file
 
 from redsm5 import __version__, hub
+from redsm5.atomic import sync
 from redsm5.checkpoints.manifest import Base
 from redsm5.errors import UserError
 from redsm5.inference.build import build_network
@@ -141,12 +142,18 @@ def _check_same(files: ModelFiles, exported: ExportFolder, *, tolerance: float) 
 
 def _put_in_place(aside: Path, out: Path, overwrite: bool) -> None:
     for path in aside.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        if path.is_file() or path.is_dir():
+            sync(path)
+    sync(aside)
     old = out.with_name(f".{out.name}.{secrets.token_hex(4)}.old") if overwrite and out.exists() else None
     if old is not None:
         os.rename(out, old)
-    os.rename(aside, out)
+    try:
+        os.rename(aside, out)
+    except BaseException:
+        if old is not None:
+            os.rename(old, out)
+        raise
+    sync(out.parent)
     if old is not None:
         shutil.rmtree(old)

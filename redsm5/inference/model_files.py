@@ -19,6 +19,7 @@ from redsm5.datamodules.criteria import load_criteria
 from redsm5.errors import UserError
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.recipe import Recipe, read_recipe
+from redsm5.metrics.thresholds import threshold_of
 from redsm5.run.folder import RunFolder
 from redsm5.run.seals import check_seals, note_edits
 
@@ -78,6 +79,7 @@ def _read_export(folder: ExportFolder) -> ModelFiles:
     from safetensors.torch import load_file
 
     manifest = read_manifest(folder)
+    _refuse_other_files(folder, manifest)
     for name, digest in manifest.files.items():
         file = folder.path / name
         if not file.is_file():
@@ -156,9 +158,23 @@ def _thresholds(file: Path, criteria: tuple[Criterion, ...]) -> tuple[float, ...
         values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if values.keys() != {criterion.code for criterion in criteria}:
             raise ValueError
-        return tuple(float(values[criterion.code]) for criterion in criteria)
+        return tuple(threshold_of(values[criterion.code]) for criterion in criteria)
     except (ValueError, AttributeError, TypeError) as error:
         raise UserError(f"{file} does not hold one threshold per criterion; fit or export again") from error
+
+
+def _refuse_other_files(folder: ExportFolder, manifest: Manifest) -> None:
+    """The manifest vouches for every file, and for no other."""
+    there = {path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*") if path.is_file()}
+    required = {
+        file.relative_to(folder.path).as_posix() for file in (folder.config, folder.criteria, folder.thresholds)
+    }
+    required |= {folder.weights.name, "encoder/config.json", "tokenizer/tokenizer.json"}
+    unknown = sorted(required - manifest.files.keys()) or sorted(there - manifest.files.keys() - {MANIFEST})
+    if unknown:
+        raise UserError(
+            f"{folder.manifest} says nothing of {unknown[0]}; copy the whole folder again, or export it again"
+        )
 
 
 def _exported_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from redsm5.datamodules.formats import Format
 from redsm5.errors import UserError
+from redsm5.inference.allowed import refuse_foreign
 from redsm5.modules.aggregation import Aggregation
 from redsm5.modules.coupling import Coupling, Independent
 from redsm5.modules.criteria_head import CriteriaHead
@@ -20,9 +21,6 @@ from redsm5.modules.evidence_head import EvidenceHead
 from redsm5.modules.pooling import Pooling
 from redsm5.peft.freezing import Freezing, NoFreezing
 from redsm5.peft.methods import PEFT, NoPEFT
-
-PACKAGE = "redsm5."
-"""Only options of this package are built: a config may not name any other code."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +115,13 @@ def read_recipe(config: Any, source: str) -> Recipe:
         chosen = recipe_config(config)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{source} is no config of a redsm5 run ({error} is missing); fit or export again") from error
-    _refuse_foreign(chosen, source)
-    parser = ArgumentParser(exit_on_error=False)
-    for key, owner in (("model", NetworkRecipe), ("data", DataRecipe), ("runtime", RuntimeRecipe)):
-        parser.add_class_arguments(owner, key)
-    parser.add_argument("--decoding", type=SpanDecoding)
+    owners = {"model": NetworkRecipe, "data": DataRecipe, "runtime": RuntimeRecipe, "decoding": SpanDecoding}
     chosen["decoding"] = chosen["model"].pop("decoding")
+    for key, owner in owners.items():
+        refuse_foreign(chosen[key], owner, source)
+    parser = ArgumentParser(exit_on_error=False)
+    for key, owner in owners.items():
+        parser.add_class_arguments(owner, key)
     try:
         built: Namespace = parser.instantiate_classes(parser.parse_object(chosen))
     except Exception as error:
@@ -134,15 +133,6 @@ def read_recipe(config: Any, source: str) -> Recipe:
 
 def _names(owner: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(owner))
-
-
-def _refuse_foreign(value: Any, source: str) -> None:
-    if isinstance(value, Mapping):
-        path = value.get("class_path")
-        if path is not None and not (isinstance(path, str) and path.startswith(PACKAGE)):
-            raise UserError(f"{source} asks for {path!r}, which is no part of redsm5, and nothing else is loaded")
-        for item in value.values():
-            _refuse_foreign(item, source)
 
 
 def _last_line(error: Exception) -> str:

@@ -87,3 +87,14 @@ def best_threshold_logit(labels: BoolArray, logits: FloatArray) -> float:
     plateaus = [(lower[first], upper[stop - 1]) for first, stop in zip(borders[::2], borders[1::2], strict=True)]
     low, high = max(plateaus, key=lambda p: (p[1] - p[0], -abs(p[0] + p[1])))
     return float((low + high) / 2)
+
+
+def threshold_of(value: object) -> float:
+    """A threshold as it was read from a file.
+
+    Raises:
+        ValueError: It is no number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"a threshold is {value!r}; it must be a number from 0 to 1")
+    return float(value)

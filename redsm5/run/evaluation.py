@@ -20,7 +20,7 @@ from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.logs import event, run_logs
 from redsm5.metrics.evaluate import evaluate
-from redsm5.metrics.thresholds import fit_thresholds
+from redsm5.metrics.thresholds import fit_thresholds, threshold_of
 from redsm5.report.tables import evaluation_tables
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.folder import RunFolder, differing_keys, is_one_of
@@ -176,7 +176,7 @@ def read_thresholds(folder: RunFolder, codes: tuple[str, ...]) -> tuple[float, .
         tuned = json.loads(folder.thresholds.read_text(encoding="utf-8"))
         if set(tuned) != set(codes):
             raise UserError(f"{folder.thresholds} is for other criteria than the corpus; use the corpus of the fit")
-        return tuple(float(tuned[code]) for code in codes)
+        return tuple(threshold_of(tuned[code]) for code in codes)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{folder.thresholds} is missing or damaged; run redsm5 fit --config {folder.config} to its end"
