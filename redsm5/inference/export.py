@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from redsm5 import __version__, hub
@@ -20,7 +22,7 @@ from redsm5.inference.card import model_card
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
 from redsm5.inference.predictor import Predictor
-from redsm5.inference.recipe import merged_config, read_recipe, recipe_config
+from redsm5.inference.recipe import RuntimeRecipe, merged_config, read_recipe, recipe_config
 from redsm5.modules.network_state import trained_state
 from redsm5.peft.attach import merge
 from redsm5.report.writing import read_report
@@ -91,8 +93,9 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         _write_manifest(aside, base, kind)
         _check_same(files, aside, tolerance=MERGE_TOLERANCE if fold else 0.0)
         _put_in_place(aside.path, out, overwrite)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    except (OSError, SafetensorError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write {out}: {said}; choose another --out") from error
     finally:
         shutil.rmtree(aside.path, ignore_errors=True)
 
@@ -126,18 +129,24 @@ def _write_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 
 
 def _write_manifest(folder: ExportFolder, base: Base, kind: Kind) -> None:
-    paths = sorted(path for path in folder.path.rglob("*") if path.is_file())
+    # The card is for people, who may add to it.
+    paths = sorted(path for path in folder.path.rglob("*") if path.is_file() and path != folder.card)
     hashes = {path.relative_to(folder.path).as_posix(): sha256_of(path) for path in paths}
     manifest = Manifest(redsm5=__version__, kind=kind, base=base, files=hashes)
     folder.manifest.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _check_same(files: ModelFiles, exported: ExportFolder, *, tolerance: float) -> None:
-    [ours] = Predictor(files, device="cpu").predict([PROBE])
-    [theirs] = Predictor(read_model(exported.path), device="cpu").predict([PROBE])
+    [ours] = Predictor(_in_fp32(files), device="cpu").predict([PROBE])
+    [theirs] = Predictor(_in_fp32(read_model(exported.path)), device="cpu").predict([PROBE])
     apart = max(abs(ours.probabilities[code] - theirs.probabilities[code]) for code in ours.probabilities)
     if apart > tolerance or (tolerance == 0.0 and ours != theirs):
         raise RuntimeError(f"the exported model does not predict as its run does (probabilities differ by {apart:.1e})")
+
+
+def _in_fp32(files: ModelFiles) -> ModelFiles:
+    """In mixed precision weights that are added up beforehand are rounded otherwise."""
+    return replace(files, recipe=replace(files.recipe, runtime=RuntimeRecipe("none")))
 
 
 def _put_in_place(aside: Path, out: Path, overwrite: bool) -> None:

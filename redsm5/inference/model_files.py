@@ -170,7 +170,9 @@ def _refuse_other_files(folder: ExportFolder, manifest: Manifest) -> None:
         file.relative_to(folder.path).as_posix() for file in (folder.config, folder.criteria, folder.thresholds)
     }
     required |= {folder.weights.name, "encoder/config.json", "tokenizer/tokenizer.json"}
-    unknown = sorted(required - manifest.files.keys()) or sorted(there - manifest.files.keys() - {MANIFEST})
+    unknown = sorted(required - manifest.files.keys()) or sorted(
+        there - manifest.files.keys() - {MANIFEST, folder.card.name}
+    )
     if unknown:
         raise UserError(
             f"{folder.manifest} says nothing of {unknown[0]}; copy the whole folder again, or export it again"

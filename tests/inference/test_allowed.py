@@ -135,3 +135,10 @@ def test_export_is_flushed_with_its_folders(trained_run, tmp_path, monkeypatch):
     monkeypatch.setattr("redsm5.inference.export.sync", lambda path: flushed.append(path.name))
     export(trained_run, tmp_path / "model")
     assert {"model.safetensors", "manifest.json", "encoder", "tokenizer", tmp_path.name} <= set(flushed)
+
+
+def test_card_may_be_added_to(model):
+    before = redsm5.load(model).predict(["I feel gloomy."])
+    with (model / "README.md").open("a") as card:
+        card.write("\nHanded to the ward on Monday.\n")
+    assert redsm5.load(model).predict(["I feel gloomy."]) == before

@@ -59,7 +59,7 @@ def test_export_leaves_what_the_readme_lists_and_no_more(exported):
     }  # fmt: skip
     assert [path.name for path in exported.parent.iterdir()] == [exported.name]
     manifest = Manifest.model_validate_json((exported / "manifest.json").read_text())
-    assert manifest.files.keys() == left - {"manifest.json"}
+    assert manifest.files.keys() == left - {"manifest.json", "README.md"}
 
 
 def test_export_holds_the_weights_of_the_best_checkpoint(exported, trained_run):

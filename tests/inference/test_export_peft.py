@@ -130,3 +130,13 @@ def test_adalora_run_goes_on_after_an_interrupt_as_if_there_had_been_none(
     assert all("train_loss_peft" in epoch for epoch in read_epochs(tmp_path / "whole" / "metrics.csv"))
     export(tmp_path / "whole", tmp_path / "model")
     assert predicted(tmp_path / "model")[0] == pytest.approx(predicted(tmp_path / "whole")[0], abs=1e-5)
+
+
+def test_lora_that_was_trained_in_bf16_is_exported(tiny_corpus_dir, tiny_encoder, tmp_path):
+    """Folded weights are rounded otherwise in bf16: the comparison is in fp32."""
+    more = ("--model.peft=LoRA", "--model.peft.r=8", "--model.peft.alpha=128", "--runtime.precision=bf16")
+    cache = f"--data.cache_dir={tmp_path / 'cache'}"
+    assert main(fit_options(tiny_corpus_dir, tiny_encoder, tmp_path / "run", *more, cache)) == 0
+    assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "model")]) == 0
+    run, model = (redsm5.load(tmp_path / name).predict(["I feel gloomy."])[0] for name in ("run", "model"))
+    assert model.probabilities == pytest.approx(run.probabilities, abs=0.02)
