@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
 import lightning.pytorch as pl
@@ -90,11 +90,10 @@ def check_encoder(
     )
 
 
-@dataclass(frozen=True)
-class _Built:
-    """In place of an encoder option: one that is built already. The second format goes on with that of the first."""
+@dataclass(frozen=True, kw_only=True)
+class _Built(Encoder):
+    """An encoder that is built already: the second format goes on with that of the first."""
 
-    id: str
     model: EncoderModel
 
     def build(self) -> EncoderModel:
@@ -191,7 +190,7 @@ class _Check:
         )
         data.setup()
         self._tokenizer(data)
-        module = MultiTaskModule(cast(Encoder, _Built(self.facts.id, encoder)), optimizer=SGD(lr=RATE, head_lr=RATE))
+        module = MultiTaskModule(_Built(id=self.facts.id, model=encoder), optimizer=SGD(lr=RATE, head_lr=RATE))
         watch = _Watch()
         trainer: pl.Trainer = TrainerOptions(accelerator="cpu", max_epochs=1).build(
             callbacks=[watch], max_steps=1, limit_val_batches=0, enable_checkpointing=False, enable_progress_bar=False,
