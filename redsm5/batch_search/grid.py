@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from redsm5.batch_search.request import Budget, request_of
 from redsm5.batch_search.tune import Request
-from redsm5.batch_search.units import Shape
+from redsm5.batch_search.units import MOST_EVAL_EXAMPLES, MOST_EXAMPLES, Shape
 from redsm5.catalog import CATALOG
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.peft.methods import METHODS
 
 Precision = Literal["none", "bf16", "fp16"]
+LONG_POST = 32
+"""Windows of a long post, which are to fit in an evaluation batch."""
+MOST_WINDOWS = 8 * MOST_EXAMPLES
+"""The largest training batch of interest: posts of eight windows."""
 LENGTHS = (128, 256, 384, 512)
 PRECISIONS: tuple[Precision, ...] = ("none", "bf16", "fp16")
 METHOD_NAMES = tuple(method.__name__ for method in METHODS)
-A_WINDOW = Shape(train=1, evaluation=(1,), max_length=1, by_tokens=False)
+LONG_POST = 32
+"""Windows of a long post, which are to fit in an evaluation batch."""
+MOST_WINDOWS = 8 * MOST_EXAMPLES
+"""The largest training batch of interest: posts of eight windows."""
+LENGTHS = (128, 256, 384, 512)
+PRECISIONS: tuple[Precision, ...] = ("none", "bf16", "fp16")
+METHOD_NAMES = tuple(method.__name__ for method in METHODS)
+A_WINDOW = Shape(
+    train=1, evaluation=(LONG_POST,) * MOST_EVAL_EXAMPLES, max_length=1, by_tokens=False, most=MOST_WINDOWS
+)
 """Entries count windows: how many a post has is for each config to say."""
 
 
@@ -72,4 +85,5 @@ def requests(args: Sequence[str], grid: Grid, budget: Budget) -> Iterator[Reques
                             continue
                         config.data.max_length, config.runtime.precision = length, precision
                         sized = (*own, f"--data.max_length={length}", f"--runtime.precision={precision}")
-                        yield request_of(sized, config, A_WINDOW, budget, accumulates=True)
+                        shape = replace(A_WINDOW, max_length=length)
+                        yield request_of(sized, config, shape, budget, accumulates=True)

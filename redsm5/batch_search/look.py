@@ -6,7 +6,7 @@ from functools import partial
 
 from jsonargparse import Namespace
 
-from redsm5.batch_search.units import LONGEST_POST, MOST_EXAMPLES, MOST_SHARE, Shape
+from redsm5.batch_search.units import LONGEST_POST, MOST_EVAL_EXAMPLES, MOST_EXAMPLES, MOST_SHARE, Shape
 from redsm5.encoder_check.child import ChildDied, Tell, in_child
 from redsm5.errors import UserError
 
@@ -28,7 +28,7 @@ def shape_of(args: tuple[str, ...], config: Namespace) -> Shape:
     most = MOST_EXAMPLES
     if data.path is None and data.posts is None:
         room = max(data.max_length - 16, data.stride + 1)
-        found = (1 + -(-max(LONGEST_POST - room, 0) // (room - data.stride)),)
+        found = (1 + -(-max(LONGEST_POST - room, 0) // (room - data.stride)),) * MOST_EVAL_EXAMPLES
     else:
         try:
             outcome = in_child(partial(_sizes, args), preload=PRELOAD)

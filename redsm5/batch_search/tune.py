@@ -13,7 +13,7 @@ from redsm5.batch_search.lightning_tuner import tuned
 from redsm5.batch_search.limits import GB
 from redsm5.batch_search.peaks import Reading
 from redsm5.batch_search.search import Line, TooLarge, Tried, largest
-from redsm5.batch_search.session import ProbeSession
+from redsm5.batch_search.session import ProbeCrashed, ProbeSession
 from redsm5.batch_search.settings import Setting
 from redsm5.batch_search.units import Shape
 
@@ -56,7 +56,7 @@ def search(request: Request, tell: Tell) -> Entry:
 
     Raises:
         UserError: The config is not usable.
-        ProbeCrashed: The process of the probes died of something else than memory.
+        ProbeCrashed: The process of the probes dies without a limit too.
     """
     started = time.monotonic()
     with _session(request, request.spec) as session:
@@ -66,7 +66,7 @@ def search(request: Request, tell: Tell) -> Entry:
         evaluation: Tried | None
         try:
             training, evaluation = run.both(ready.limit)
-        except TooLarge:
+        except (TooLarge, ProbeCrashed):  # where even one is too large, libraries may die of it
             training = evaluation = None
     needs = None if training else _needs(request)
     return Entry(

@@ -76,7 +76,8 @@ def _one(config: list[str], args: argparse.Namespace, budget: Budget, file: Path
     found = find(config, budget, file, effective=args.effective, tell=tell)
     for line in found_lines(found.entry, found.shape, found.batches):
         print(line)
-    print(f"noted in {file}; fit --tune_batch takes it from there, or set it yourself:")
+    taken = "" if args.predict else " fit --tune_batch takes it from there, or"
+    print(f"noted in {file};{taken} set it yourself:")
     options = found.batches.options()
     print("  " + " ".join(f"--{key} {value}" for key, value in options.items()))
     if args.out is not None:

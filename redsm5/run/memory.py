@@ -7,6 +7,8 @@ import torch
 SAID = (
     "can't allocate memory",  # PyTorch's allocator on a CPU
     "not enough memory",
+    "could not create a primitive",  # oneDNN's
+    "could not create a memory object",
     "cuda error: out of memory",
     "cublas_status_alloc_failed",
     "cudnn_status_alloc_failed",
