@@ -22,13 +22,6 @@ MOST_WINDOWS = 8 * MOST_EXAMPLES
 LENGTHS = (128, 256, 384, 512)
 PRECISIONS: tuple[Precision, ...] = ("none", "bf16", "fp16")
 METHOD_NAMES = tuple(method.__name__ for method in METHODS)
-LONG_POST = 32
-"""Windows of a long post, which are to fit in an evaluation batch."""
-MOST_WINDOWS = 8 * MOST_EXAMPLES
-"""The largest training batch of interest: posts of eight windows."""
-LENGTHS = (128, 256, 384, 512)
-PRECISIONS: tuple[Precision, ...] = ("none", "bf16", "fp16")
-METHOD_NAMES = tuple(method.__name__ for method in METHODS)
 A_WINDOW = Shape(
     train=1, evaluation=(LONG_POST,) * MOST_EVAL_EXAMPLES, max_length=1, by_tokens=False, most=MOST_WINDOWS
 )
