@@ -10,11 +10,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.activations import get_activation
+from transformers import activations
 
 from redsm5 import hub
 from redsm5.modules.encoder_model import EncoderModel
 
+_activation: Any = activations.get_activation  # it has no types
 HEAD_FILE = "mlm_head.safetensors"
 """The head in the folder of a stage, beside the encoder's own weights."""
 
@@ -48,10 +49,12 @@ class MLMHead(nn.Module):
     def __init__(self, encoder: EncoderModel) -> None:
         super().__init__()
         config: Any = encoder.config
-        rows, width = encoder.model.get_input_embeddings().weight.shape
+        table = encoder.model.get_input_embeddings()
+        assert isinstance(table, nn.Embedding)
+        rows, width = table.weight.shape
         self.dense = nn.Linear(encoder.hidden_size, width)
         name = getattr(config, "hidden_act", None) or getattr(config, "activation", "gelu")
-        self.activation = get_activation(name)
+        self.activation: nn.Module = _activation(name)
         self.norm = nn.LayerNorm(width, eps=float(getattr(config, "layer_norm_eps", 1e-12)))
         self.bias = nn.Parameter(torch.zeros(rows))
         nn.init.normal_(self.dense.weight, std=float(getattr(config, "initializer_range", 0.02)))
