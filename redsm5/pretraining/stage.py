@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import lightning.pytorch as pl
+from safetensors.torch import save_file
+from torch import Tensor
 
 from redsm5 import __version__, hub
 from redsm5.callbacks.checkpoints import Checkpoints
@@ -28,7 +30,6 @@ from redsm5.datamodules.tokenizer import load_tokenizer
 from redsm5.errors import UserError
 from redsm5.inference.export import write_tokenizer
 from redsm5.modules.encoder import Encoder
-from redsm5.modules.encoder_weights import quiet
 from redsm5.modules.mlm import MLMModule
 from redsm5.modules.mlm_head import HEAD_FILE
 from redsm5.optim.optimizers import AdamW
@@ -211,19 +212,13 @@ class Snapshots(pl.Callback):
             raise UserError(f"cannot write {self.folder.epoch(epochs)}: {error.strerror or error}") from error
 
     def _write(self, made: Path, module: MLMModule, epochs: int) -> None:
-        from safetensors.torch import save_file
-
         option, data = module.encoder_option, module.datamodule
         base = hub.resolve(option.id, option.revision, allow=hub.CONFIG)
         encoder = module.trained_encoder()
-        with quiet():
-            encoder.model.save_pretrained(made)
+        _save(encoder.model.state_dict(), made / "model.safetensors")
         # As it came: dropout is the business of a stage, and the fit has its own.
         shutil.copyfile(base / "config.json", made / "config.json")
-        save_file(
-            {name: t.detach().cpu().contiguous() for name, t in module.network.head.state_dict().items()},
-            made / HEAD_FILE,
-        )
+        _save(module.network.head.state_dict(), made / HEAD_FILE)
         write_tokenizer(data.tokenizer, made)
         before = read_record(base)
         record = StageRecord(
@@ -246,6 +241,11 @@ class Snapshots(pl.Callback):
             weights_sha256=file_sha256(made / "model.safetensors"),
         )
         (made / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _save(state: Mapping[str, Tensor], path: Path) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def _perplexity(loss: float) -> float:
