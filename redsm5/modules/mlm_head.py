@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ def _head_weights(folder: Path) -> dict[str, Tensor]:
     if hub.has_any(folder, hub.SAFETENSORS):
         return found
     for file in sorted(folder.glob("pytorch_model*.bin")):
-        tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        # Old releases are no archives, and cannot be mapped.
+        tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
         found |= {wanted[name]: tensors[name] for name in tensors.keys() & wanted.keys()}
     return found

@@ -53,7 +53,7 @@ class Pretraining:
     accumulate: int = 1
     """Batches whose gradients are added up for one optimizer step"""
     lr: float = 1e-4
-    """Learning rate of the encoder, after a warmup"""
+    """Learning rate of the encoder, after a warmup; with lora_r nothing has it"""
     head_lr: float = 1e-3
     """Learning rate of the masked-LM head"""
     weight_decay: float = 0.01
@@ -118,8 +118,6 @@ class Pretraining:
             raise ValueError("texts is null, and use_dapt is true: name the texts, or set use_dapt to false")
         if self.lora_r is None:
             self._refuse_set(("lora_lr",), own, "lora_r is null")
-        else:
-            self._refuse_set(("lr",), own, "lora_r is set, which trains at lora_lr")
 
     def _refuse_set(self, names: tuple[str, ...], own: dict[str, object], why: str) -> None:
         for name in names:

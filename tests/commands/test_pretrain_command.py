@@ -127,7 +127,7 @@ def test_settings_make_a_stage_of_their_own_with_other_weights(pretrain, more):
 
 
 def test_lora_leaves_a_plain_encoder(corpus, tiny_encoder, tmp_path, capsys):
-    options = [o for o in pretrain_options(corpus, tiny_encoder, tmp_path) if not o.startswith("--pretraining.lr=")]
+    options = pretrain_options(corpus, tiny_encoder, tmp_path)
     assert main([*options, "--pretraining.lora_r=4", f"--data.split_file={corpus / 'split.csv'}"]) == 0
     folder = encoder_of(capsys.readouterr().out)
     base, trained = (Encoder(str(path)).build().state_dict() for path in (tiny_encoder, folder))

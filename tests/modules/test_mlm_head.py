@@ -40,14 +40,15 @@ def test_head_of_the_release_gives_the_logits_of_transformers(family, tmp_path):
     torch.testing.assert_close(ours, expected, atol=2e-5, rtol=1e-4)
 
 
-def test_head_is_read_from_pickled_weights_with_old_names(tmp_path):
+@pytest.mark.parametrize("archive", [True, False])
+def test_head_is_read_from_pickled_weights_with_old_names(archive, tmp_path):
     theirs = save_masked_lm("bert", tmp_path, pickle=True)
     path = tmp_path / "pytorch_model.bin"
     old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     state = torch.load(path, weights_only=True)
     for new, name in old.items():
         state = {key.replace(new, name): value for key, value in state.items()}
-    torch.save(state, path)
+    torch.save(state, path, _use_new_zipfile_serialization=archive)
     network = MLMNetwork(Encoder(str(tmp_path)), NoPEFT())
     assert network.pretrained_head
     assert torch.equal(network.head.norm.weight, theirs.cls.predictions.transform.LayerNorm.weight)

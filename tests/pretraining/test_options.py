@@ -29,7 +29,6 @@ ON = {"use_tapt": True}
         ({"use_dapt": True, "texts": "x", "tapt_mlm_prob": 0.3}, "tapt_mlm_prob is 0.3, and use_tapt is false"),
         ({"masking_style": "span"}, "masking_style is span, and use_dapt and use_tapt are false"),
         ({**ON, "lora_lr": 1e-2}, "lora_lr is 0.01, and lora_r is null"),
-        ({**ON, "lora_r": 4, "lr": 1e-2}, "lr is 0.01, and lora_r is set"),
     ],
 )
 def test_impossible_and_unread_values_are_refused(values, sentence):
