@@ -29,6 +29,14 @@ except BaseException:
 """
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """A shell starts background jobs with SIGINT ignored, and they hand that on to their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("interrupt", ["signal.raise_signal(signal.SIGINT)", CALLBACK, BLOCK])
 def test_interrupt_during_an_import_ends_the_command_at_once(tmp_path, interrupt):
     (tmp_path / "interrupted.py").write_text(f"import signal\n{interrupt}\n")

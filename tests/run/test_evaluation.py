@@ -101,13 +101,6 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-1000])
 
 
-def test_fit_goes_on_only_where_it_was_begun(run, tiny_corpus_dir, tiny_encoder, capsys):
-    for name in ("training.json", "report.json"):
-        (run / name).unlink()
-    assert main(["fit", "--config", str(run / "config.yaml"), f"--run_dir={run}"]) == 2
-    assert "differs in run_dir" in capsys.readouterr().err  # an unfinished run goes on where it was begun
-
-
 def test_interrupted_evaluation_exits_with_130(run, monkeypatch, capsys):
     def interrupt(self, batch, index):
         signal.raise_signal(signal.SIGINT)
