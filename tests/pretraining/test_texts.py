@@ -1,5 +1,7 @@
 import json
+import sys
 import tracemalloc
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +10,7 @@ from tiny_tokenizers import bert_like, deberta_like, roberta_like
 
 from redsm5.datamodules.corpus import Post
 from redsm5.errors import UserError
+from redsm5.pretraining import texts as text_sources
 from redsm5.pretraining.texts import LONGEST_TEXT, Text, TextSource, posts_sha256, texts_of
 from redsm5.pretraining.tokens import group_hash, stored_tokens
 
@@ -154,3 +157,25 @@ def test_memory_does_not_grow_with_the_texts(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_dataset_on_the_hub_is_streamed_at_its_commit(tmp_path, monkeypatch):
+    """What the hub answers is played by a stand-in, as in tests/datamodules/test_corpus_hub.py."""
+    asked, library = [], ModuleType("datasets")
+    records = {"train": [{"body": "One."}, {"body": None}, {"body": "Two."}], "test": [{"body": "Never."}]}
+
+    def load(dataset, *, revision, streaming):
+        asked.append((dataset, revision, streaming))
+        return {name: iter(rows) for name, rows in records.items()}
+
+    vars(library)["load_dataset"] = load
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    monkeypatch.setattr(text_sources, "resolve_commit", lambda dataset, revision: f"commit of {revision}")
+    monkeypatch.chdir(tmp_path)
+    source = TextSource("owner/corpus", "body", "v2")
+    assert [text.text for text in source] == ["One.", "Two."]
+    assert asked == [("owner/corpus", "commit of v2", True)]
+    assert source.sha256(tmp_path) == TextSource("owner/corpus", "body", "v2").sha256(tmp_path)
+    assert source.sha256(tmp_path) != TextSource("owner/corpus", "body", "v3").sha256(tmp_path)
+    with pytest.raises(UserError, match="the column 'text' is missing"):
+        list(TextSource("owner/corpus"))
