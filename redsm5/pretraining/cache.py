@@ -84,6 +84,8 @@ def made_once(folder: StageFolder, epochs: int, make: Callable[[], None]) -> Pat
             with run_lock(folder.path):
                 if not folder.has(epochs):
                     make()
+                    if not folder.has(epochs):
+                        raise RuntimeError(f"the training has ended without {folder.epoch(epochs)}")
         except FolderHeld as held:
             if not said:
                 said = True

@@ -17,6 +17,11 @@ from redsm5.pretraining.record import read_record
 
 PRETRAINING_VERSION = 1
 """Raised whenever the same settings give other weights: it is part of the key."""
+SHARED = (
+    "masking_style", "max_length", "packing", "batch_tokens", "accumulate", "lr", "head_lr", "weight_decay", "warmup",
+    "hidden_dropout", "attention_dropout", "lora_r", "lora_lr", "held_out",
+)  # fmt: skip
+"""Options that both stages read."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,6 @@ class Recipe:
             precision: Of the run.
             random_weights: Whether the encoder starts from random weights.
         """
-        shared = {name: getattr(option, name) for name in cls.__dataclass_fields__ if hasattr(option, name)}
-        shared.pop("texts")
         return cls(
             kind=kind,
             base=base,
@@ -91,7 +94,7 @@ class Recipe:
             seed=seed,
             precision=precision,
             random_weights=random_weights,
-            **{name: value for name, value in shared.items() if name != "probability"},
+            **{name: getattr(option, name) for name in SHARED},
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -91,7 +92,9 @@ def _in_child(args: list[str]) -> int:
 
     Ctrl-C reaches the child too; SIGTERM and SIGUSR1 are handed on. It then saves and ends.
     """
-    child = subprocess.Popen([sys.executable, "-m", "redsm5", "pretrain", *args])
+    # A stage runs on one device, whatever Slurm was asked for: without this Lightning would want as many as tasks.
+    environment = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}
+    child = subprocess.Popen([sys.executable, "-m", "redsm5", "pretrain", *args], env=environment)
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, lambda n, _: child.send_signal(n)) for number in HANDED_ON}

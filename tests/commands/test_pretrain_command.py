@@ -115,6 +115,7 @@ def test_stage_that_is_there_is_used_again(pretrain, monkeypatch):
         ("--pretraining.masking_style=span",),
         ("--pretraining.masking_style=whole_word", "--pretraining.tapt_mlm_prob=0.3"),
         ("--pretraining.packing=packed",),
+        ("--model.encoder.random_weights=true",),
         ("--runtime.precision=bf16", "--pretraining.accumulate=2", "--pretraining.warmup=0.5"),
         ("--pretraining.hidden_dropout=0.3", "--pretraining.held_out=0.3", "--pretraining.weight_decay=0.5"),
     ],

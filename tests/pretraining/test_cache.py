@@ -26,6 +26,11 @@ def test_stage_that_is_there_is_not_made_again(tmp_path):
     assert time.time() - (stage.path / ".used").stat().st_mtime < 60
 
 
+def test_training_that_leaves_nothing_is_an_error_and_not_tried_for_ever(tmp_path):
+    with pytest.raises(RuntimeError, match="without"):
+        made_once(StageFolder(tmp_path / "dapt-a"), 1, lambda: None)
+
+
 def test_folder_gets_its_name_when_it_is_whole(tmp_path):
     with pytest.raises(FileNotFoundError), aside(tmp_path / "epoch-1") as folder:
         (folder / "nowhere" / "half").write_text("x")

@@ -126,12 +126,16 @@ def test_signals_reach_the_child_and_come_back_as_its_code(monkeypatch):
     """A child that lives until it is asked to end, as a training does."""
     real = subprocess.Popen
 
-    def popen(_):
+    def popen(_, env):
+        assert "SLURM_NTASKS" not in env
+        assert env["SLURM_PROCID"] == "0"
         child = real([sys.executable, "-c", LIVING], stdout=subprocess.PIPE, text=True)
         assert child.stdout.readline() == "up\n"
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
         return child
 
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.setenv("SLURM_PROCID", "0")
     monkeypatch.setattr(subprocess, "Popen", popen)
     before = signal.getsignal(signal.SIGTERM)
     assert resolve._in_child([]) == 143
