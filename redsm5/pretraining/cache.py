@@ -113,7 +113,7 @@ def aside(target: Path) -> Iterator[Path]:
 
 
 def evict(root: Path, limit_gb: float, keep: Collection[Path]) -> None:
-    """Remove what was not used for the longest time until the rest fits the limit.
+    """Remove what was left half-made, and what was not used for the longest time until the rest fits the limit.
 
     Stages that a process makes, that a run stands on, or that are to be kept stay, even beyond the limit: then a line
     says so.
@@ -123,6 +123,10 @@ def evict(root: Path, limit_gb: float, keep: Collection[Path]) -> None:
         limit_gb: Limit in GB on everything in it.
         keep: Folders of stages in use.
     """
+    for path in root.glob(".*.tmp"):  # of processes that were killed
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > YOUNG_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
     entries = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
     sizes = {path: _bytes(path) for path in entries}
     over = sum(sizes.values()) - limit_gb * 1e9

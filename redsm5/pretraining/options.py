@@ -10,7 +10,7 @@ MaskingStyle = Literal["token", "whole_word", "span"]
 Packing = Literal["auto", "packed", "buckets"]
 Kind = Literal["dapt", "tapt"]
 
-MOST_DAPT_EPOCHS, MOST_TAPT_EPOCHS = 3, 2
+MOST_EPOCHS: dict[Kind, int] = {"dapt": 3, "tapt": 2}
 LARGEST_PROBABILITY = 0.5
 LEAST_LENGTH = 16
 DAPT_ALONE = ("texts", "text_column", "texts_revision", "dapt_epochs", "dapt_mlm_prob")
@@ -75,7 +75,8 @@ class Pretraining:
 
     def __post_init__(self) -> None:
         """Refuse impossible values, and settings that nothing reads."""
-        for name, most in (("dapt_epochs", MOST_DAPT_EPOCHS), ("tapt_epochs", MOST_TAPT_EPOCHS)):
+        for kind, most in MOST_EPOCHS.items():
+            name = f"{kind}_epochs"
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and {most}")
         for name in ("dapt_mlm_prob", "tapt_mlm_prob"):

@@ -36,6 +36,7 @@ from redsm5.optim.optimizers import AdamW
 from redsm5.peft.methods import LoRA, NoPEFT
 from redsm5.pretraining.cache import TEXTS, StageFolder, aside
 from redsm5.pretraining.data import MaskedTexts, RowSettings
+from redsm5.pretraining.options import MOST_EPOCHS
 from redsm5.pretraining.packing import PACKABLE
 from redsm5.pretraining.recipe import Recipe, file_sha256
 from redsm5.pretraining.record import RECORD, Point, StageRecord, read_record
@@ -161,6 +162,8 @@ def make_stage(folder: StageFolder, recipe: Recipe, epochs: int, work: Work) -> 
             "out of memory: lower pretraining.batch_tokens and raise pretraining.accumulate by as much, lower "
             "pretraining.max_length, or set pretraining.lora_r"
         ) from error
+    if epochs == MOST_EPOCHS[recipe.kind]:  # nothing will go on from its state
+        folder.kept.clear()
 
 
 def joins(recipe: Recipe, family: str, id: str) -> bool:

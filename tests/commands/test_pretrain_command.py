@@ -94,8 +94,11 @@ def test_tapt_reads_no_post_of_validation_or_test(pretrain, tmp_path):
 def test_epochs_are_snapshots_of_one_run(pretrain, tmp_path):
     one = pretrain(cache=tmp_path / "a")
     before = (one / "model.safetensors").read_bytes()
+    state = one.parent / "checkpoints"
+    assert len(list(state.iterdir())) == 1, "more epochs go on from there"
     two = pretrain("--pretraining.tapt_epochs=2", cache=tmp_path / "a")
     assert two.parent == one.parent
+    assert list(state.iterdir()) == [], "there are two epochs of TAPT at most"
     assert (one / "model.safetensors").read_bytes() == before
     at_once = pretrain("--pretraining.tapt_epochs=2", cache=tmp_path / "b")
     assert (two / "model.safetensors").read_bytes() == (at_once / "model.safetensors").read_bytes()

@@ -86,6 +86,14 @@ def test_longest_unused_stages_go_first(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["dapt-b"]
 
 
+def test_what_a_killed_process_has_left_goes_when_it_is_old(tmp_path):
+    for name, age in (".texts-a.1.tmp", 2 * 24 * 3600), (".texts-b.2.tmp", 60):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    evict(tmp_path, 1.0, keep=[])
+    assert [path.name for path in tmp_path.iterdir()] == [".texts-b.2.tmp"]
+
+
 def test_below_the_limit_nothing_goes(tmp_path):
     made(tmp_path / "dapt-a")
     evict(tmp_path, 1.0, keep=[])
