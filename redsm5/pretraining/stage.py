@@ -41,7 +41,7 @@ from redsm5.pretraining.packing import PACKABLE
 from redsm5.pretraining.recipe import Recipe, file_sha256
 from redsm5.pretraining.record import RECORD, Point, StageRecord, read_record
 from redsm5.pretraining.texts import Text
-from redsm5.pretraining.tokens import stored_tokens
+from redsm5.pretraining.tokens import TextTokens, stored_tokens
 from redsm5.run.evaluation import interruptible, plugins
 from redsm5.run.memory import is_out_of_memory
 
@@ -89,67 +89,22 @@ def make_stage(folder: StageFolder, recipe: Recipe, epochs: int, work: Work) -> 
         RunStopped: It was asked to stop, and its state is saved.
         UserError: The texts, the encoder or the settings are not usable, or memory or disk not enough.
     """
-    encoder = work.encoder
     pl.seed_everything(recipe.seed, verbose=False)
-    known = facts(encoder.id, encoder.revision)
-    if recipe.max_length > known.context:
-        raise UserError(
-            f"pretraining.max_length is {recipe.max_length}; {encoder.id} reads at most {known.context} tokens"
-        )
-    tokenizer = load_tokenizer(encoder.id, encoder.revision)
-    tokens = stored_tokens(
-        folder.path.parent / f"{TEXTS}{recipe.texts[:16]}-{recipe.tokenizer[:16]}", work.texts(), tokenizer
-    )
-    settings = RowSettings(
-        style=recipe.masking_style,
-        probability=recipe.probability,
-        max_length=recipe.max_length,
-        join=joins(recipe, known.family, encoder.id),
-        batch_tokens=recipe.batch_tokens,
-        held_out=recipe.held_out,
-        seed=recipe.seed,
-    )
-    data = MaskedTexts(tokens, tokenizer, settings, work.workers)
+    encoder, throughput = work.encoder, Throughput()
+    tokens, data = _data(folder, recipe, work)
     module = MLMModule(
         encoder,
         AdamW(lr=recipe.lr, head_lr=recipe.head_lr, peft_lr=recipe.lora_lr, weight_decay=recipe.weight_decay),
         NoPEFT() if recipe.lora_r is None else LoRA(r=recipe.lora_r, alpha=2.0 * recipe.lora_r, targets="all"),
         recipe.warmup,
     )
-    resume_from = _resume_from(folder)
-    signals, throughput = StopSignals(), Throughput()
-    option = Checkpointing(keep_best=0, every_minutes=work.every_minutes, max_gb=work.max_gb)
     snapshots = Snapshots(folder, recipe, throughput, texts=len(tokens.lengths), tokens=len(tokens.ids))
-    trainer = replace(
-        work.trainer,
-        devices=1,
-        num_nodes=1,
-        strategy="auto",
-        max_epochs=epochs,
-        accumulate_grad_batches=recipe.accumulate,
-        gradient_clip_val=CLIP,
-        gradient_clip_algorithm="norm",
-    ).build(
-        callbacks=[
-            throughput,
-            RandomState(),
-            LearningRates(),
-            MetricsFile(folder.metrics),
-            signals,
-            snapshots,
-            Checkpoints(folder.kept, option, monitor=MONITOR, mode="min", signals=signals),
-            RunEvents(MONITOR),
-            *progress(MONITOR),
-        ],
-        precision=work.precision,
-        num_sanity_val_steps=-1,
-        default_root_dir=str(folder.path),
-        plugins=plugins(),
-    )
-    name = "DAPT" if recipe.kind == "dapt" else "TAPT"
+    resume_from = _resume_from(folder)
+    trainer = _trainer(folder, recipe, epochs, work, [throughput, snapshots])
     print(
-        f"{name}: {len(tokens.lengths):,} texts, {len(tokens.ids):,} tokens, {len(data.training_rows):,} rows to train "
-        f"on and {len(data.held_out_rows):,} held out" + (f"; going on from {resume_from}" if resume_from else ""),
+        f"{recipe.kind.upper()}: {len(tokens.lengths):,} texts, {len(tokens.ids):,} tokens, "
+        f"{len(data.training_rows):,} rows to train on and {len(data.held_out_rows):,} held out"
+        + (f"; going on from {resume_from}" if resume_from else ""),
         flush=True,
     )
     try:
@@ -164,6 +119,62 @@ def make_stage(folder: StageFolder, recipe: Recipe, epochs: int, work: Work) -> 
         ) from error
     if epochs == MOST_EPOCHS[recipe.kind]:  # nothing will go on from its state
         folder.kept.clear()
+
+
+def _data(folder: StageFolder, recipe: Recipe, work: Work) -> tuple[TextTokens, MaskedTexts]:
+    """The tokens of the texts, stored now unless they are there, and the batches of them."""
+    encoder = work.encoder
+    known = facts(encoder.id, encoder.revision)
+    if recipe.max_length > known.context:
+        raise UserError(
+            f"pretraining.max_length is {recipe.max_length}; {encoder.id} reads at most {known.context} tokens"
+        )
+    tokenizer = load_tokenizer(encoder.id, encoder.revision)
+    store = folder.path.parent / f"{TEXTS}{recipe.texts[:16]}-{recipe.tokenizer[:16]}"
+    tokens = stored_tokens(store, work.texts(), tokenizer)
+    StageFolder(store).used_by()
+    settings = RowSettings(
+        style=recipe.masking_style,
+        probability=recipe.probability,
+        max_length=recipe.max_length,
+        join=joins(recipe, known.family, encoder.id),
+        batch_tokens=recipe.batch_tokens,
+        held_out=recipe.held_out,
+        seed=recipe.seed,
+    )
+    return tokens, MaskedTexts(tokens, tokenizer, settings, work.workers)
+
+
+def _trainer(folder: StageFolder, recipe: Recipe, epochs: int, work: Work, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Lightning's Trainer, with the callbacks and checkpoints of a fit."""
+    signals = StopSignals()
+    option = Checkpointing(keep_best=0, every_minutes=work.every_minutes, max_gb=work.max_gb)
+    alone = replace(
+        work.trainer,
+        devices=1,
+        num_nodes=1,
+        strategy="auto",
+        max_epochs=epochs,
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=CLIP,
+        gradient_clip_algorithm="norm",
+    )
+    return alone.build(
+        callbacks=[
+            *callbacks,
+            RandomState(),
+            LearningRates(),
+            MetricsFile(folder.metrics),
+            signals,
+            Checkpoints(folder.kept, option, monitor=MONITOR, mode="min", signals=signals),
+            RunEvents(MONITOR),
+            *progress(MONITOR),
+        ],
+        precision=work.precision,
+        num_sanity_val_steps=-1,  # all held-out texts, before the first step
+        default_root_dir=str(folder.path),
+        plugins=plugins(),
+    )
 
 
 def joins(recipe: Recipe, family: str, id: str) -> bool:
