@@ -26,7 +26,7 @@ from redsm5.cli import main
 from redsm5.modules.mlm import MLMModule
 from redsm5.modules.module import MultiTaskModule
 from redsm5.pretraining import tokens
-from redsm5.pretraining.stage import Snapshots
+from redsm5.pretraining.snapshots import Snapshots
 
 POINTS = {
     "training": (MultiTaskModule, "training_step"),
