@@ -59,7 +59,9 @@ def outcome(cache):
     return found
 
 
-@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize(
+    "chain", [pytest.param(name, marks=() if name == "epochs" else pytest.mark.slow) for name in CHAINS]
+)
 def test_killed_stage_ends_as_the_uninterrupted_one(call, options, whole, tmp_path, chain):
     killed = 0
     for fault in CHAINS[chain]:

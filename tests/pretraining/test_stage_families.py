@@ -53,8 +53,13 @@ def test_families_are_those_of_the_catalog():
     assert {facts.family for facts in CATALOG.values()} == set(FAMILIES)
 
 
-@pytest.mark.parametrize("packing", ["buckets", "packed"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "packing"),
+    [
+        *((family, "buckets") for family in FAMILIES),
+        *(pytest.param(family, "packed", marks=pytest.mark.slow if family in PACKABLE else ()) for family in FAMILIES),
+    ],
+)
 def test_stage_of_a_family(family, packing, tiny_corpus_dir, tmp_path, capsys):
     release = write_release(family, tmp_path / "release")
     style = {"bert": "whole_word", "deberta-v2": "whole_word", "roberta": "span"}.get(family, "token")
