@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from redsm5.datamodules.batching import TokenBudget
-from redsm5.datamodules.datamodule import MOST_WORKERS, usable_cores
 from redsm5.datamodules.frames import Template
+from redsm5.datamodules.loading import MOST_WORKERS, usable_cores
 from redsm5.datamodules.plan import plan
 from redsm5.errors import UserError
 from redsm5.pretraining.batch import MaskedBatch, masked_batch

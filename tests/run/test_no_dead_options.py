@@ -62,7 +62,7 @@ FIELDS = [
     *PLAIN,
 ]
 """Every field that a config can set, with its variant."""
-OTHERS = {"run_dir", "fresh", "seed_everything", "config", "help", "print_config", "print_shtab"}
+OTHERS = {"run_dir", "fresh", "tune_batch", "seed_everything", "config", "help", "print_config", "print_shtab"}
 """Keys of no group: the folder, starting over, and the seed, which is ``data.seed`` too."""
 
 NO_HYPERPARAMETERS = {
