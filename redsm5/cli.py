@@ -24,6 +24,7 @@ RUN_COMMANDS = {
 """Commands whose options are the config itself."""
 
 OTHER_COMMANDS = {
+    "pretrain": "masked-language modelling before a fit: on texts of the domain, then on the training posts",
     "predict": "probabilities, decisions and evidence spans for posts, as JSONL or Parquet",
     "export": "a finished run as a folder that predicts anywhere",
     "view": "a page of a run's posts, spans, figures and curves, for the browser",

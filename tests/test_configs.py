@@ -2,15 +2,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pretrain_runs import write_texts
 
 from redsm5.cli import main
 from redsm5.report.writing import read_report
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
+PRETRAIN = CONFIGS / "pretrain.yaml"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONFIGS)))
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path != PRETRAIN], ids=lambda p: str(p.relative_to(CONFIGS))
+)
 def test_config_runs(path, tiny_encoder, tiny_corpus_dir, tmp_path):
     """Every shipped file, as its header says to use it, on a corpus and an encoder of test size."""
     files = [CONFIGS / "fit.yaml", path] if path.parent.name == "encoders" else [path]
@@ -27,6 +31,26 @@ def test_config_runs(path, tiny_encoder, tiny_corpus_dir, tmp_path):
     ]
     assert main(command) == 0
     assert read_report(tmp_path / "run" / "report.json").evaluations["val"].posts > 0
+
+
+def test_pretrain_config_runs_by_the_command_in_its_head(tiny_encoder, tiny_corpus_dir, tmp_path, capsys, monkeypatch):
+    """And the fit of its head starts from what that has left."""
+    texts = write_texts(tmp_path / "texts")
+    monkeypatch.chdir(CONFIGS.parent)
+    lines = PRETRAIN.read_text().splitlines()
+    commands = [line.lstrip("# ").split() for line in lines if line.lstrip("# ").startswith("redsm5 ")]
+    assert [command[1] for command in commands] == ["pretrain", "fit"]
+    here = {"FOLDER": str(tiny_corpus_dir), "TEXTS": str(texts)}
+    for command in commands:
+        args = [here.get(word, word) for word in command[1:]]
+        args += [f"--model.encoder.id={tiny_encoder}", f"--data.cache_dir={tmp_path / 'cache'}", "--runtime.threads=1"]
+        args += ["--trainer.accelerator=cpu"]
+        assert (
+            main([*args, *([f"--run_dir={tmp_path / 'run'}", "--trainer.max_epochs=1"] if args[0] == "fit" else [])])
+            == 0
+        )
+    made = capsys.readouterr().out.split("encoder: ")[1].split("\n")[0]
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["model"]["encoder"]["id"] == made
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONFIGS)))

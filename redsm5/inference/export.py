@@ -85,7 +85,7 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         shutil.copyfile(source.thresholds, aside.thresholds)
         aside.encoder.mkdir()
         network.encoder.config.to_json_file(aside.encoder / "config.json", use_diff=False)
-        _write_tokenizer(files.tokenizer, aside.tokenizer)
+        write_tokenizer(files.tokenizer, aside.tokenizer)
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, aside.weights)
         report = read_report(source.report)
         card = model_card(report, files.criteria, base, kind, out.name)
@@ -115,7 +115,7 @@ def _write_yaml(file: Path, values: dict[str, Any]) -> None:
     file.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
-def _write_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def write_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """The tokenizer as it is now, mended: its own class, loaded again, might undo that."""
     from transformers import PreTrainedTokenizerFast
 

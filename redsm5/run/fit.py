@@ -23,6 +23,7 @@ from redsm5.callbacks.throughput import Throughput
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.logs import event, run_logs
+from redsm5.pretraining.resolve import PretrainingEnded, keep_record, with_pretrained_encoder
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.evaluation import evaluate_part, interruptible, plugins
 from redsm5.run.folder import RunFolder, refuse_inputs
@@ -35,6 +36,10 @@ from redsm5.run.tuned_batch import with_batches
 
 def run(args: list[str]) -> int:
     """Parse, train, evaluate, report; returns the exit code."""
+    try:
+        args = with_pretrained_encoder(args)  # first: batches are found for the encoder of the fit
+    except PretrainingEnded as ended:
+        return ended.code
     cli = build_cli(with_batches(args), command="fit")
     cli.config_init.trackers.refuse_missing()
     folder = RunFolder.named(cli.config.run_dir)
@@ -43,6 +48,7 @@ def run(args: list[str]) -> int:
         if cli.config.fresh and folder.config.exists():
             copy.copy(cli.datamodule).setup()  # what is there goes only when the corpus can be read
         folder.prepare(resolved_yaml(cli), fresh=cli.config.fresh)
+        keep_record(cli.config.model.encoder.id, folder.path)
         crash_logs_go_to(folder.path, cli.post_texts)
         cli.datamodule.split_manifest = str(folder.split)
         if folder.training.exists() and not folder.kept.is_empty():

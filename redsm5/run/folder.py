@@ -95,6 +95,11 @@ class RunFolder:
         return self.path / "seals.json"
 
     @property
+    def pretraining(self) -> Path:
+        """What the encoder was pretrained on, where it was."""
+        return self.path / "pretraining.json"
+
+    @property
     def is_finished(self) -> bool:
         """Whether a fit has come to its end: the page is the last thing that it writes."""
         return self.report.exists() and self.view("val").exists()
@@ -191,7 +196,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         own = [self.config, self.split, self.criteria, self.metrics, self.training, self.thresholds, self.report]
-        own += [self.seals, self.path / "trackers.json"]
+        own += [self.seals, self.path / "trackers.json", self.pretraining]
         for part in ("val", "test"):
             own += [self.predictions(part), self.view(part)]
         for path in own:

@@ -19,6 +19,7 @@ from redsm5.checkpoints.options import Checkpointing
 from redsm5.datamodules.datamodule import ReDSM5DataModule
 from redsm5.errors import UserError
 from redsm5.modules.module import MultiTaskModule
+from redsm5.pretraining.options import Pretraining
 from redsm5.run.combinations import Chosen, refuse_impossible
 from redsm5.run.given import given_sources, merged
 from redsm5.run.option_checks import check_options, dataclass_groups
@@ -37,6 +38,7 @@ OPTION_GROUPS = {
     "early_stopping": EarlyStopping,
     "checkpoint": Checkpointing,
     "trackers": Trackers,
+    "pretraining": Pretraining,
     "trainer": TrainerOptions,
     **dataclass_groups("model", MultiTaskModule),
     **dataclass_groups("data", ReDSM5DataModule),
@@ -96,6 +98,7 @@ class ReDSM5CLI(LightningCLI):
         parser.add_argument("--early_stopping", type=EarlyStopping, default=EarlyStopping())
         parser.add_argument("--checkpoint", type=Checkpointing, default=Checkpointing())
         parser.add_argument("--trackers", type=Trackers, default=Trackers())
+        parser.add_argument("--pretraining", type=Pretraining, default=Pretraining())
         parser.link_arguments("model.encoder.id", "data.encoder_id")
         parser.link_arguments("model.encoder.revision", "data.encoder_revision")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)

@@ -21,6 +21,10 @@ NO_FLOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What file systems say that have no locks, such as some network ones."""
 
 
+class FolderHeld(UserError):
+    """Another process holds the folder."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """The process that holds a folder."""
@@ -76,7 +80,8 @@ def run_lock(folder: Path, *, writes: Writes | None = None) -> Iterator[None]:
         writes: What is written, in messages; None for a run.
 
     Raises:
-        UserError: Another process holds it, or the folder cannot be made.
+        FolderHeld: Another process holds it.
+        UserError: The folder cannot be made.
     """
     if is_further_rank():
         yield
@@ -184,10 +189,10 @@ def _holder(path: Path) -> Holder | None:
     return _parsed(_content(path))
 
 
-def _refusal(path: Path, holder: Holder | None, writes: Writes) -> UserError:
+def _refusal(path: Path, holder: Holder | None, writes: Writes) -> FolderHeld:
     if holder is None:
-        return UserError(f"another process {writes.doing}; wait for it, or choose another {writes.option}")
+        return FolderHeld(f"another process {writes.doing}; wait for it, or choose another {writes.option}")
     where = f"process {holder.pid} on host {holder.host} {writes.doing} since {holder.started}"
     if holder.host == socket.gethostname():
-        return UserError(f"{where}; wait for it, or choose another {writes.option}")
-    return UserError(f"{where}; wait for it, choose another {writes.option}, or remove {path} if that process is gone")
+        return FolderHeld(f"{where}; wait for it, or choose another {writes.option}")
+    return FolderHeld(f"{where}; wait for it, choose another {writes.option}, or remove {path} if that process is gone")

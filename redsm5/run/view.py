@@ -17,6 +17,7 @@ from redsm5.datamodules.post_stream import PostStream
 from redsm5.datamodules.reading import read_corpus
 from redsm5.errors import UserError
 from redsm5.metrics_csv import read_epochs
+from redsm5.pretraining.record import read_record
 from redsm5.report.models import Part, Report
 from redsm5.report.view_confusion import confusion_panel
 from redsm5.report.view_criteria import criteria_panel
@@ -24,6 +25,7 @@ from redsm5.report.view_curves import curves_panel
 from redsm5.report.view_keys import criterion_keys
 from redsm5.report.view_page import write_view_page
 from redsm5.report.view_posts import page_data
+from redsm5.report.view_pretraining import pretraining_panel
 from redsm5.report.view_training import training_panel
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
@@ -55,6 +57,7 @@ def write_run_view(folder: RunFolder, part: Part, *, corpus: Corpus | None = Non
     if part not in report.evaluations:
         raise UserError(f"{folder.report} has no {part} part; run {MADE_BY[part]} {folder.path} first")
     metrics = read_epochs(folder.metrics)
+    pretraining = read_record(folder.path)
     corpus = corpus_of_run(folder) if corpus is None else corpus
     _check_belongs(folder, part, predictions, report, corpus)
     evaluation = report.evaluations[part]
@@ -83,6 +86,7 @@ def write_run_view(folder: RunFolder, part: Part, *, corpus: Corpus | None = Non
             "Curves": curves_panel(evaluation, labels, probabilities, keys),
             "Confusion": confusion_panel(labels, np.array(predictions.decisions, dtype=np.bool_), keys),
             "Training": training_panel(metrics, report),
+            **({} if pretraining is None else {"Pretraining": pretraining_panel(pretraining)}),
         },
     )
     return path

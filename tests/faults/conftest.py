@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
 import time
+from multiprocessing import forkserver
 
 import pytest
 from fault_child import run
@@ -22,6 +25,10 @@ def forks():
     """Forks of a process that has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fault_child"])
+    with pytest.MonkeyPatch.context() as patch:
+        # Python 3.11 does not hand sys.path on: the server would preload nothing, and every child import for itself.
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        forkserver.ensure_running()
     return context
 
 

@@ -23,7 +23,10 @@ from redsm5.callbacks import checkpoint_io, checkpoints
 from redsm5.callbacks.metrics_file import MetricsFile
 from redsm5.checkpoints import folder, space, store
 from redsm5.cli import main
+from redsm5.modules.mlm import MLMModule
 from redsm5.modules.module import MultiTaskModule
+from redsm5.pretraining import tokens
+from redsm5.pretraining.snapshots import Snapshots
 
 POINTS = {
     "training": (MultiTaskModule, "training_step"),
@@ -41,6 +44,15 @@ POINTS = {
     "evaluation": (redsm5.run.fit, "evaluate_part"),
 }
 """Functions that a kill hits, by what they do."""
+
+PRETRAINING_POINTS = {
+    "masked training": (MLMModule, "training_step"),
+    "masked validation": (MLMModule, "validation_step"),
+    "writing an encoder": (Snapshots, "_write"),
+    "naming an encoder": (os, "rename"),
+    "storing tokens": (tokens, "_write"),
+}
+"""The same of a pretraining."""
 
 
 def run(args, log, fault=None, journal=None):
@@ -67,7 +79,7 @@ def run(args, log, fault=None, journal=None):
 
 def install(point, nth, when):
     """Have the nth call of a function kill the process."""
-    owner, name = POINTS[point]
+    owner, name = {**POINTS, **PRETRAINING_POINTS}[point]
     real, left = getattr(owner, name), [nth]
 
     def deadly(*args, **kwargs):

@@ -22,6 +22,7 @@ from redsm5.modules.module import MultiTaskModule
 from redsm5.optim.optimizers import AdamW
 from redsm5.optim.schedules import NoSchedule
 from redsm5.peft import methods
+from redsm5.pretraining.options import Pretraining
 from redsm5.run.lightning_cli import ReDSM5CLI, make_cli
 from redsm5.run.options import Runtime
 from redsm5.run.sentences import variants_of
@@ -35,6 +36,7 @@ GROUPS = {
     "early_stopping": EarlyStopping,
     "checkpoint": Checkpointing,
     "trackers": Trackers,
+    "pretraining": Pretraining,
 }
 """Options of one class."""
 VARIANTS = {
@@ -86,6 +88,7 @@ NO_HYPERPARAMETERS = {
     "runtime.threads": "the machine",
     "runtime.tf32": "the precision of products on a GPU",
     "trackers.*": "where metrics go: tests/callbacks/test_trackers.py",
+    "pretraining.*": "which encoder the fit starts from: tests/pretraining/test_recipe.py, tests/commands",
     "checkpoint.*": "what stays on the disk: tests/checkpoints",
 }
 """What is no hyperparameter, and why."""

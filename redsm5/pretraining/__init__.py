@@ -1,0 +1,1 @@
+"""Continued pretraining: masked-language modelling on a domain (DAPT) and on the training posts (TAPT)."""
