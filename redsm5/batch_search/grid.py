@@ -65,7 +65,7 @@ def requests(args: Sequence[str], grid: Grid, budget: Budget) -> Iterator[Reques
                 if checkpointing and not known.architecture.checkpointing:
                     continue
                 own = (*args, f"--model.encoder.id={encoder}", f"--model.peft={method}")
-                own = (*own, f"--model.encoder.gradient_checkpointing={str(checkpointing).lower()}")
+                own = (*own, f"--model.encoder.gradient_checkpointing={str(checkpointing).lower()}", "--data.stride=0")
                 try:
                     config = build_cli(list(own), parse_only=True).config
                 except UserError:
