@@ -1,7 +1,7 @@
 """How far prediction on fake tensors is from what probes have measured, for every probed setting of a calibration.
 
-Run ``python benchmarks/prediction_error.py calibration.json`` where ``redsm5 tune-batch --all`` has written it. Peaks are
-counted at the size that was found, so that the figures compare.
+Run ``python benchmarks/prediction_error.py calibration.json`` where ``redsm5 tune-batch --all`` has written it. Peaks
+are counted at the size that was found, so that the figures compare.
 """
 
 from __future__ import annotations
