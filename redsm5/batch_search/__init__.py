@@ -1,0 +1,1 @@
+"""The largest batches that fit: probes, predictions and the search over them."""
