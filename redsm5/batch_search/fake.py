@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -62,6 +62,8 @@ class FakeProbe:
             self._give_gradients()
             self._optimizer, self._step = self._optimize()
             states = self._look()
+            self._resting = self._live.now
+        self._chunks: dict[int, _Chunk] = {}
         self._heads: HeadLines = head_lines(
             model, self._network.encoder, states, n_outputs=n_outputs, length=max_length, half=self._half
         )
@@ -112,9 +114,10 @@ class FakeProbe:
 
     def _look(self) -> States:
         """What the encoder hands over."""
-        with self._autocast():
+        with torch.no_grad(), self._autocast():
             states, first = self._network.encode(fake_batch(1, self._length, self._n_outputs))
-        return States(states.shape[-1], first.shape[1], states.dtype, states.requires_grad)
+        trained = any(parameter.requires_grad for parameter in self._network.encoder.parameters())
+        return States(states.shape[-1], first.shape[1], states.dtype, trained)
 
     def _passes(self, windows: int) -> int:
         """Forward and backward pass, the heads' peaks laid over what the encoder has alive between the two."""
@@ -147,20 +150,42 @@ class FakeProbe:
 
     def _evaluation(self, windows: int) -> int:
         """The last full chunk, beside the states of those before; then those of all, copied together, and the heads."""
-        live = self._live
         chunk = min(windows, max(1, TOKENS_PER_FORWARD // self._length))
+        if chunk not in self._chunks:
+            self._chunks[chunk] = self._count_chunk(chunk)
+        counted, more = self._chunks[chunk], windows - chunk
+        others = more * counted.states
+        joined = counted.left + others + (windows * counted.states if more else 0)
+        return self._resting + max(counted.peak + others, joined, counted.left + others + self._heads.evaluation(windows))
+
+    def _count_chunk(self, windows: int) -> _Chunk:
+        """Pass a chunk without gradients."""
+        live, network = self._live, self._network.eval()
         before = live.restart()
-        self._network.eval()
         with torch.no_grad(), self._autocast():
-            states = self._network.encode(fake_batch(chunk, self._length, self._n_outputs))
-            size = sum(part.untyped_storage().nbytes() for part in states) // chunk
-            heads = self._heads.evaluation(windows)
-            joined = live.now + (2 * windows - chunk) * size if windows > chunk else live.now
-            after = live.now + (windows - chunk) * size + heads
-            peak = max(live.peak + (windows - chunk) * size, joined, after)
-        self._network.train()
-        assert before <= peak
-        return peak
+            handed = network.encode(fake_batch(windows, self._length, self._n_outputs))
+            counted = _Chunk(
+                peak=live.peak - before,
+                left=live.now - before,
+                states=sum(part.untyped_storage().nbytes() for part in handed) // windows,
+            )
+        network.train()
+        return counted
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Bytes of windows that pass together without gradients, beside what rests.
+
+    Attributes:
+        peak: The most.
+        left: After the pass, states and autocast's copies of the weights included.
+        states: Of a window.
+    """
+
+    peak: int
+    left: int
+    states: int
 
 
 class _Between(torch.autograd.Function):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -89,9 +91,10 @@ def _aligned(bias: Tensor) -> Tensor:
 
 
 def as_on_cuda(encoder: EncoderModel, length: int) -> None:
-    """Let an encoder choose on a CPU what it chooses on a GPU, in place.
+    """Let an encoder choose on a CPU what it chooses on a GPU, in place, while it runs under ``AsOnCuda``.
 
-    Block-sparse BigBird leaves autocast on a CPU, not on a GPU.
+    Block-sparse BigBird leaves autocast on a CPU, not on a GPU. What checkpointing recomputes runs in the backward
+    pass, in which torch turns modes like ours off.
 
     Args:
         encoder: The encoder.
@@ -99,3 +102,8 @@ def as_on_cuda(encoder: EncoderModel, length: int) -> None:
     """
     if isinstance(encoder, BigBirdEncoder) and length > encoder.longest_full:
         encoder.sparse = False  # of the wrapper alone: the model stays as it was built, block-sparse
+    for module in encoder.modules():
+        checkpoint = getattr(module, "_gradient_checkpointing_func", None)
+        if checkpoint is not None:
+            settled: Any = partial(checkpoint, context_fn=lambda: (nullcontext(), AsOnCuda()))
+            module._gradient_checkpointing_func = settled
