@@ -32,6 +32,7 @@ OTHER_COMMANDS = {
     "baseline": "the TF-IDF baseline on the split of a run",
     "schema": "the JSON Schema of the config or of report.json",
     "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
+    "tune-batch": "the largest batches that fit into memory, for a config or for the catalog",
     "clean": "what runs left behind on the disk, and its removal",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }

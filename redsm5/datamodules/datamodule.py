@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 
 from redsm5.catalog import facts
@@ -28,6 +26,7 @@ from redsm5.datamodules.dataset import PostDataset, WindowSettings
 from redsm5.datamodules.formats import Example, Format, MultiLabel
 from redsm5.datamodules.frames import Layout
 from redsm5.datamodules.gold import gold_post
+from redsm5.datamodules.loading import batch_loader
 from redsm5.datamodules.reading import read_corpus
 from redsm5.datamodules.sampler import PlanSampler
 from redsm5.datamodules.sentence_tokens import IntArray, sentence_tokens
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 
 LEAST_ROOM = 16
 """Tokens of a post that a window must have room for: below it, hardly a sentence fits."""
-MOST_WORKERS = 12
 RATE_EPOCHS = 10
 """Epochs over which the share of positives among drawn pairs is counted."""
 
@@ -258,6 +256,13 @@ class ReDSM5DataModule(pl.LightningDataModule):
                 self._gold[post] = gold_post(self.corpus, post)
         return [self._gold[post] for post in ids]
 
+    def example_sizes(self) -> tuple[list[int], int]:
+        """Windows of each example of the whole corpus as evaluation has them, and the number of training examples."""
+        dataset = self._dataset(_ready(self._tokens), _ready(self._targets), training=False)
+        posts = range(len(self.corpus.posts))
+        examples = [example for post in posts for example in self.format.examples(post, self.n_criteria)]
+        return dataset.sizes(examples)[0].tolist(), len(self._sampler("train", training=True).examples(0))
+
     def positive_rates(self) -> tuple[float, ...]:
         """Share of positives of each criterion among the training examples: posts, or the pairs that are drawn.
 
@@ -279,7 +284,8 @@ class ReDSM5DataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training part, mixed anew in every epoch, without those that a checkpoint has behind it."""
-        return self._loader(self._sampler("train", training=True, position=self._position))
+        sampler = self._sampler("train", training=True, position=self._position)
+        return batch_loader(sampler, workers=self.workers, seed=self.seed)
 
     def state_dict(self) -> dict[str, int]:
         """Where in the batch plan the training stands: the next epoch, and how many batches of it are behind."""
@@ -305,11 +311,11 @@ class ReDSM5DataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation part."""
-        return self._loader(self._sampler("val", training=False))
+        return batch_loader(self._sampler("val", training=False), workers=self.workers, seed=self.seed)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test part."""
-        return self._loader(self._sampler("test", training=False))
+        return batch_loader(self._sampler("test", training=False), workers=self.workers, seed=self.seed)
 
     def _check_room(self, layout: Layout) -> None:
         frame = layout.longest_frame
@@ -366,38 +372,9 @@ class ReDSM5DataModule(pl.LightningDataModule):
             dataset, examples, self.batching, seed=self.seed, rank=rank, world_size=world_size, position=position
         )
 
-    def _loader(self, sampler: PlanSampler) -> DataLoader[Batch]:
-        on_gpu = torch.cuda.is_available()
-        workers = self.workers
-        if workers is None:
-            workers = min(MOST_WORKERS, usable_cores()) if on_gpu else 0
-        if workers:
-            # Workers do not tokenise; without this, tokenizers warns of each fork.
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        return DataLoader(
-            sampler.dataset,
-            sampler=sampler,
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=on_gpu,
-            persistent_workers=workers > 0,
-            # A generator of its own: that of the process, which draws dropout, is left alone.
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-
     def _rank(self) -> tuple[int, int]:
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, which a cluster's scheduler may limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
 
 
 def _ready(value: T | None) -> T:

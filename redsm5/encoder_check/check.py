@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import re
 import resource
-import string
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import huggingface_hub
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
@@ -29,9 +27,10 @@ from redsm5.datamodules.formats import BinaryPairs, Format, MultiLabel
 from redsm5.datamodules.synth.corpus import POSTS_FILE
 from redsm5.datamodules.tokenizer import check_vocabulary
 from redsm5.encoder_check.result import FORMATS, CheckResult, tokenizer_kind
-from redsm5.encoder_check.snapshot import write_snapshot
+from redsm5.encoder_check.snapshot import own_cache
 from redsm5.errors import UserError
 from redsm5.modules.encoder import Encoder
+from redsm5.modules.encoder_build import BuiltEncoder
 from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.encoder_sparse import BigBirdEncoder, LongformerEncoder
 from redsm5.modules.module import MultiTaskModule
@@ -72,7 +71,7 @@ def check_encoder(
     result = CheckResult(facts.id, facts.family, tokenizer_kind(facts))
     run = _Check(facts, corpus, folder, random_weights=not download, tell=tell)
     try:
-        with nullcontext() if download else _own_cache(facts, corpus, folder / "hub"):
+        with nullcontext() if download else own_cache(facts, _texts(corpus), folder / "hub"):
             run.all()
     except (UserError, CheckError) as error:
         result = replace(result, failure=str(error))
@@ -88,16 +87,6 @@ def check_encoder(
         cpu_seconds=time.process_time(),
         memory_gb=_peak_memory_gb(),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Built(Encoder):
-    """An encoder that is built already: the second format goes on with that of the first."""
-
-    model: EncoderModel
-
-    def build(self) -> EncoderModel:
-        return self.model
 
 
 class _Check:
@@ -190,7 +179,7 @@ class _Check:
         )
         data.setup()
         self._tokenizer(data)
-        module = MultiTaskModule(_Built(id=self.facts.id, model=encoder), optimizer=SGD(lr=RATE, head_lr=RATE))
+        module = MultiTaskModule(BuiltEncoder(id=self.facts.id, model=encoder), optimizer=SGD(lr=RATE, head_lr=RATE))
         watch = _Watch()
         trainer: pl.Trainer = TrainerOptions(accelerator="cpu", max_epochs=1).build(
             callbacks=[watch], max_steps=1, limit_val_batches=0, enable_checkpointing=False, enable_progress_bar=False,
@@ -285,20 +274,11 @@ class _Watch(pl.Callback):
         self.loss = outputs["loss"]
 
 
-@contextmanager
-def _own_cache(facts: EncoderFacts, corpus: Path, cache: Path) -> Iterator[None]:
-    """Let the hub's client find config and tokenizer of the encoder in a cache of ours, and use no network."""
+def _texts(corpus: Path) -> list[str]:
+    """The posts and the criteria of a small corpus."""
     with (corpus / POSTS_FILE).open(newline="", encoding="utf-8") as file:
         texts = [row["text"] for row in csv.DictReader(file)]
-    texts += [text for criterion in load_criteria(None) for text in (criterion.title, criterion.text)]
-    write_snapshot(facts, cache, [*texts, string.printable, *(text.upper() for text in texts)])
-    constants: Any = huggingface_hub.constants  # it has read the environment already
-    before = constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE
-    constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = str(cache), True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = before
+    return texts + [text for criterion in load_criteria(None) for text in (criterion.title, criterion.text)]
 
 
 def _see(holds: bool, otherwise: str) -> None:

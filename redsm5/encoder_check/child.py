@@ -48,7 +48,7 @@ def in_child(function: Callable[[Tell], T], *, preload: tuple[str, ...] = ()) ->
             stage = value
     except EOFError:
         process.join()
-        raise ChildDied(f"its process {_ending(process.exitcode)} in {stage}") from None
+        raise ChildDied(f"its process {ending(process.exitcode)} in {stage}") from None
     finally:
         process.kill()
         process.join()
@@ -60,7 +60,12 @@ def _call(function: Callable[[Tell], T], pipe: Connection) -> None:
     pipe.send(("result", function(lambda stage: pipe.send(("stage", stage)))))
 
 
-def _ending(code: int | None) -> str:
+def ending(code: int | None) -> str:
+    """How a process ended, as the end of a sentence.
+
+    Args:
+        code: Its exit code, or the negative number of a signal.
+    """
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         return f"was killed ({name}{', most likely for want of memory' if name == 'SIGKILL' else ''})"

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import string
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from redsm5.catalog import EncoderFacts
 
 COMMIT = "0" * 40
+
+
+@contextmanager
+def own_cache(facts: EncoderFacts, texts: Sequence[str], cache: Path) -> Iterator[None]:
+    """Let the hub's client find config and tokenizer of an encoder in a cache of ours, and use no network.
+
+    Args:
+        facts: Of the encoder.
+        texts: What the tokenizer is trained on, in both cases, beside all printable characters.
+        cache: Where to; does not exist.
+    """
+    import huggingface_hub
+
+    write_snapshot(facts, cache, [*texts, string.printable, *(text.upper() for text in texts)])
+    constants: Any = huggingface_hub.constants  # it has read the environment already
+    before = constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE
+    constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = str(cache), True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = before
 
 
 def write_snapshot(facts: EncoderFacts, cache: Path, texts: Sequence[str]) -> Path:

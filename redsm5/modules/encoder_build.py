@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
 from transformers import PreTrainedModel
 
+from redsm5.modules.encoder import Encoder
 from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.encoder_sparse import BigBirdEncoder, LongformerEncoder
 
 _WRAPPERS: dict[str, type[EncoderModel]] = {"longformer": LongformerEncoder, "big_bird": BigBirdEncoder}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltEncoder(Encoder):
+    """An encoder that is built already, in place of the option that builds one."""
+
+    model: nn.Module
+
+    def build(self) -> Any:
+        """What it is."""
+        return self.model
 
 
 def wrap(model: PreTrainedModel, *, gradient_checkpointing: bool = False) -> EncoderModel:

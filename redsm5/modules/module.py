@@ -104,7 +104,7 @@ class MultiTaskModule(CheckpointedModule):
         self.criteria_loss_option = criteria_loss
         self.decoding = decoding
         self.task_weights = task_weighting.build()
-        self._attack = adversarial.build()
+        self.attack = adversarial.build()
         self.optimizer_option = optimizer
         self.schedule_option = schedule
         self.network: Network | None = None
@@ -126,13 +126,16 @@ class MultiTaskModule(CheckpointedModule):
         check_vocabulary(self.datamodule.tokenizer, self.network.encoder.vocabulary, self.encoder_option.id)
         self.criteria_loss = self.criteria_loss_option.build(self.datamodule.positive_rates())
 
-    def make_network(self, encoder: Encoder) -> Network:
+    def make_network(self, encoder: Encoder, *, n_outputs: int | None = None, **changes: Any) -> Network:
         """A network for the corpus.
 
         Args:
             encoder: The encoder option, or one that differs in where its weights come from.
+            n_outputs: Outputs per example, where they are known without a corpus.
+            changes: Options of the network in place of those of the module.
         """
-        return self._network(encoder=encoder, n_outputs=self.datamodule.n_outputs)
+        outputs = self.datamodule.n_outputs if n_outputs is None else n_outputs
+        return self._network(**{"encoder": encoder, "n_outputs": outputs, **changes})
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits of a batch, no losses."""
@@ -140,7 +143,8 @@ class MultiTaskModule(CheckpointedModule):
         output: ModelOutput = self.network(batch)
         return output
 
-    def _losses(self, batch: Batch) -> StepLosses:
+    def losses(self, batch: Batch) -> StepLosses:
+        """Output of a batch and the losses of both heads, without those that belong to the training alone."""
         output = self(batch)
         criteria = self.criteria_loss(output.criteria_logits, batch.labels, batch.criterion).mean()
         assert self.network is not None
@@ -152,13 +156,13 @@ class MultiTaskModule(CheckpointedModule):
         assert self.network is not None
         zero = batch.labels.new_zeros(())
         adversarial, penalty = zero, zero
-        if self.training and self._attack is not None:
+        if self.training and self.attack is not None:
             scaler = getattr(self.trainer.precision_plugin, "scaler", None)
             scale = (lambda loss: loss) if scaler is None else scaler.scale
-            losses, attacked = self._attack(self.network.encoder.embeddings, partial(self._losses, batch), scale)
-            adversarial = self._attack.weight * attacked
+            losses, attacked = self.attack(self.network.encoder.embeddings, partial(self.losses, batch), scale)
+            adversarial = self.attack.weight * attacked
         else:
-            losses = self._losses(batch)
+            losses = self.losses(batch)
         if self.training and (added := self.peft_option.penalty(self.network.encoder)) is not None:
             penalty = added
         means.add(*losses.parts(batch.size, loss_peft=penalty, loss_adversarial=adversarial))

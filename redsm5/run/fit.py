@@ -30,11 +30,12 @@ from redsm5.run.lightning_cli import ReDSM5CLI, resolved_yaml
 from redsm5.run.lock import run_lock
 from redsm5.run.memory import ADVICE, is_out_of_memory
 from redsm5.run.tracking import send_backlog, tracking_of
+from redsm5.run.tuned_batch import with_batches
 
 
 def run(args: list[str]) -> int:
     """Parse, train, evaluate, report; returns the exit code."""
-    cli = build_cli(args, command="fit")
+    cli = build_cli(with_batches(args), command="fit")
     cli.config_init.trackers.refuse_missing()
     folder = RunFolder.named(cli.config.run_dir)
     refuse_inputs(folder, cli.config)

@@ -78,13 +78,19 @@ class ReDSM5CLI(LightningCLI):
         """Add Trainer, model and data; of the Trainer the fields that a config may set."""
         parser.add_argument("--trainer", type=TrainerOptions, default=TrainerOptions())
         parser.add_lightning_class_args(MultiTaskModule, "model")
-        parser.add_lightning_class_args(ReDSM5DataModule, "data")
+        parser.add_lightning_class_args(self._datamodule_class, "data")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and the links between model, data and Trainer."""
         parser.add_argument("--run_dir", type=str, default="runs/fit", help="Folder of this run")
         parser.add_argument(
             "--fresh", action=ActionYesNo, default=False, help="Start over in a folder that holds a run"
+        )
+        parser.add_argument(
+            "--tune_batch",
+            action=ActionYesNo,
+            default=False,
+            help="Find the largest batches that fit before the fit starts, and put them into its config",
         )
         parser.add_argument("--runtime", type=Runtime, default=Runtime())
         parser.add_argument("--early_stopping", type=EarlyStopping, default=EarlyStopping())
@@ -131,8 +137,21 @@ class ReDSM5CLI(LightningCLI):
         return self.trainer
 
 
-def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDSM5CLI:
-    """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``."""
+def make_cli(
+    args: list[str],
+    *,
+    command: str,
+    parse_only: bool = False,
+    data_class: type[ReDSM5DataModule] = ReDSM5DataModule,
+) -> ReDSM5CLI:
+    """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``.
+
+    Args:
+        args: Config options, as on the command line.
+        command: The name shown in help.
+        parse_only: Parse and check, instantiate nothing.
+        data_class: What is made of the options of ``data``.
+    """
     quiet_libraries()
     ConfigParser.sources = given_sources(args)
     ConfigParser.given = merged(ConfigParser.sources)
@@ -143,7 +162,7 @@ def make_cli(args: list[str], *, command: str, parse_only: bool = False) -> ReDS
         try:
             return cli_class(
                 MultiTaskModule,
-                ReDSM5DataModule,
+                data_class,
                 save_config_callback=None,
                 seed_everything_default=0,
                 parser_class=ConfigParser,
@@ -190,7 +209,7 @@ def resolved_yaml(cli: ReDSM5CLI) -> str:
     """The config with every default in it and absolute paths, as YAML that runs unchanged."""
     config = cli.config.clone()
     config.pop("config", None)
-    config.fresh = False
+    config.fresh = config.tune_batch = False
     for key in PATH_KEYS:
         value = config.get(key)
         if value and (Path(value).exists() or key in ("run_dir", "data.cache_dir")):

@@ -327,6 +327,6 @@ def test_workers_by_default_depend_on_the_machine(make, monkeypatch):
     assert (loader.num_workers, loader.pin_memory, loader.persistent_workers) == (0, False, False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for cores, workers in ((32, 12), (4, 4)):
-        monkeypatch.setattr("redsm5.datamodules.datamodule.usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("redsm5.datamodules.loading.usable_cores", lambda cores=cores: cores)
         loader = data.train_dataloader()
         assert (loader.num_workers, loader.pin_memory, loader.persistent_workers) == (workers, True, True)

@@ -1,0 +1,132 @@
+"""The data of a probe: a corpus of filler text whose posts fill windows, and batches of set sizes of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch.utils.data import DataLoader, Sampler
+
+from redsm5.datamodules.batch import Batch
+from redsm5.datamodules.datamodule import ReDSM5DataModule
+from redsm5.datamodules.dataset import PlannedBatch
+from redsm5.datamodules.formats import Example
+from redsm5.datamodules.rows import ANNOTATION_COLUMNS, POST_COLUMNS
+from redsm5.datamodules.split import Part
+
+if TYPE_CHECKING:
+    from redsm5.datamodules.corpus import Criterion
+
+POSTS = 40
+"""Enough that each part of the split has some."""
+SENTENCE = "every day we walk to the old house near the river and talk about the news of the long week"
+"""Filler: 19 words."""
+
+
+def write_filler(folder: Path, criteria: Sequence[Criterion], tokens: int) -> list[str]:
+    """Write a corpus whose posts have at least `tokens` tokens, with evidence and hard negatives of every criterion.
+
+    Args:
+        folder: Where to; made if need be.
+        criteria: Those of the run.
+        tokens: Of a post, at least; a word is at least one token.
+
+    Returns:
+        The texts of the posts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    records = [{"code": c.code, "title": c.title, "text": c.text} for c in criteria]
+    (folder / "criteria.json").write_text(json.dumps(records), encoding="utf-8")
+    texts, rows = [], []
+    count = max(tokens // len(SENTENCE.split()) + 1, len(criteria) + 1)
+    for post in range(POSTS):
+        sentences = [f"In part {post} and {n} {SENTENCE}." for n in range(count)]
+        texts.append(" ".join(sentences))
+        for k, criterion in enumerate(criteria):
+            # Evidence lies in the first sentences, which every first window shows.
+            status = 0 if (post + k) % 3 == 0 else 1
+            n = k % max(1, min(count, tokens // 60))
+            rows.append((f"s_{post}_1", f"s_{post}_1_{n}", sentences[n], criterion.code, status))
+    _write(folder / "filler_posts.csv", POST_COLUMNS, [(f"s_{n}_1", text) for n, text in enumerate(texts)])
+    _write(folder / "filler_annotations.csv", ANNOTATION_COLUMNS, rows)
+    return texts
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+class ProbeData(ReDSM5DataModule):
+    """Batches of a set number of windows, each of ``max_length`` tokens.
+
+    Attributes:
+        train_windows: Windows of each training batch, in their order.
+        eval_windows: Windows of the one validation batch.
+    """
+
+    train_windows: tuple[int, ...] = (1,)
+    eval_windows: int = 1
+    _evaluated: frozenset[str] = frozenset()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The training batches of the probe."""
+        return self._batches(self.train_windows, training=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation batch of the probe."""
+        return self._batches((self.eval_windows,), training=False)
+
+    def steps_per_epoch(self) -> int:
+        """Training batches of the probe."""
+        return len(self.train_windows)
+
+    def post_ids(self, part: Part) -> tuple[str, ...]:
+        """Ids of the posts of a part; of validation those that are in its batch, since only they are predicted."""
+        ids = super().post_ids(part)
+        return tuple(post for post in ids if post in self._evaluated) if part == "val" else ids
+
+    def _batches(self, sizes: Sequence[int], *, training: bool) -> DataLoader[Batch]:
+        sampler = self._sampler("train" if training else "val", training=training)
+        examples = sampler.examples(0)
+        windows = sampler.dataset.sizes(examples)[0].tolist()
+        planned = [PlannedBatch(0, tuple(_filled(examples, windows, size))) for size in sizes]
+        if not training:  # a post whose pairs are not all predicted has no figures
+            planned = [PlannedBatch(0, tuple(_whole(batch.examples, examples))) for batch in planned]
+            self._evaluated = frozenset(self.corpus.posts[e.post].id for batch in planned for e in batch.examples)
+        return DataLoader(sampler.dataset, sampler=_Planned(planned), batch_size=None, collate_fn=lambda batch: batch)
+
+
+class _Planned(Sampler[PlannedBatch]):
+    """Batches in a set order."""
+
+    def __init__(self, batches: list[PlannedBatch]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[PlannedBatch]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+
+def _filled(examples: Sequence[Example], windows: Sequence[int], size: int) -> Iterator[Example]:
+    """Examples in turn until their windows make up a size."""
+    for example, count in cycle(zip(examples, windows, strict=True)):
+        if size <= 0:
+            return
+        yield example
+        size -= count
+
+
+def _whole(chosen: Sequence[Example], examples: Sequence[Example]) -> Iterator[Example]:
+    """The chosen examples and those that are left of their posts."""
+    yield from chosen
+    posts, there = {example.post for example in chosen}, set(chosen)
+    yield from (example for example in examples if example.post in posts and example not in there)

@@ -1,0 +1,134 @@
+"""Probes from the side of who asks: a child process that is reused while it is well, and replaced when it is not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import tempfile
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redsm5.batch_search.child import ProbeSpec, Ready, serve
+from redsm5.batch_search.peaks import Reading
+from redsm5.encoder_check.child import ending
+from redsm5.errors import UserError
+
+PRELOAD = ("redsm5.batch_search.child",)
+"""What the server that children are forked from imports, once; it runs no operation of torch, after which none could be
+forked."""
+PREFIX = "redsm5-probe-"
+
+
+class ProbeCrashed(Exception):
+    """The process of the probes ended without an answer before anything had fitted; the message is a sentence."""
+
+
+class ProbeSession:
+    """Tries sizes of a config. A context manager: nothing of it is left when it ends.
+
+    Args:
+        spec: What is probed; its folder is set here.
+    """
+
+    def __init__(self, spec: ProbeSpec) -> None:
+        self._spec = spec
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._folder: Path | None = None
+        self._ready: Ready | None = None
+        self._has_fitted = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def ready(self) -> Ready:
+        """Device and memory, once the model is built.
+
+        Raises:
+            UserError: The config is not usable.
+            ProbeCrashed: The process died.
+        """
+        if self._pipe is None:
+            self._start()
+            answer = self._receive()
+            if answer is None:
+                raise ProbeCrashed(f"the process of the probes {self._how_it_ended()} while it built the model")
+            assert isinstance(answer, Ready)
+            self._ready = self._ready or answer
+        assert self._ready is not None
+        return self._ready
+
+    def probe(self, windows: int, eval_windows: int) -> Reading:
+        """Try a training batch and an evaluation batch.
+
+        Args:
+            windows: Windows of the training batch.
+            eval_windows: Those of the evaluation batch.
+
+        Raises:
+            UserError: The config is not usable.
+            ProbeCrashed: The process died though it was small.
+        """
+        self.ready()
+        assert self._pipe is not None
+        self._pipe.send((windows, eval_windows))
+        answer = self._receive()
+        if answer is None:
+            how = self._how_it_ended()
+            self._end()
+            if not self._has_fitted:
+                raise ProbeCrashed(f"the process of the probes {how} with {windows} windows")
+            return Reading(windows, eval_windows, fits=False, failure=f"the process {how}")
+        assert isinstance(answer, Reading)
+        if answer.fits:
+            self._has_fitted = True
+        else:
+            self._end()
+        return answer
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(PRELOAD))
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=serve, args=(replace(self._spec, folder=str(self._folder)), theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def _receive(self) -> Ready | Reading | None:
+        """The next answer; None where the process is gone."""
+        assert self._pipe is not None
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return None
+        if isinstance(answer, UserError):
+            raise answer
+        assert isinstance(answer, Ready | Reading)
+        return answer
+
+    def _how_it_ended(self) -> str:
+        assert self._process is not None
+        self._process.join()
+        return ending(self._process.exitcode)
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._process = self._pipe = self._folder = None

@@ -1,0 +1,161 @@
+"""The search for one config: probes in a child process, what came of them as an entry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from redsm5.batch_search.calibration import Device, Entry
+from redsm5.batch_search.child import ProbeSpec
+from redsm5.batch_search.lightning_tuner import tuned
+from redsm5.batch_search.limits import GB
+from redsm5.batch_search.peaks import Reading
+from redsm5.batch_search.search import Line, TooLarge, Tried, largest
+from redsm5.batch_search.session import ProbeSession
+from redsm5.batch_search.settings import Setting
+from redsm5.batch_search.units import Shape
+
+if TYPE_CHECKING:
+    from redsm5.batch_search.fake_session import FakeSession
+
+Mode = Literal["predicted", "power", "binsearch", "fake"]
+"""How the sizes to try are chosen, or that they are counted on fake tensors."""
+Tell = Callable[[str], None]
+
+SECOND = 8
+"""Windows of the second training probe, about."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is searched.
+
+    Attributes:
+        spec: What is probed.
+        setting: The same, as an entry has it.
+        shape: Of its examples.
+        tokens_per_forward: Of evaluation.
+        mode: How.
+    """
+
+    spec: ProbeSpec
+    setting: Setting
+    shape: Shape
+    tokens_per_forward: int
+    mode: Mode
+
+
+def search(request: Request, tell: Tell) -> Entry:
+    """Find the largest training and evaluation batch, in windows; both have been tried, together too.
+
+    Args:
+        request: What is searched.
+        tell: Is told what is tried, in a few words.
+
+    Raises:
+        UserError: The config is not usable.
+        ProbeCrashed: The process of the probes died of something else than memory.
+    """
+    started = time.monotonic()
+    with _session(request, request.spec) as session:
+        ready = session.ready()
+        run = _Search(request, session, tell)
+        training: Tried | None
+        evaluation: Tried | None
+        try:
+            training, evaluation = run.both(ready.limit)
+        except TooLarge:
+            training = evaluation = None
+    needs = None if training else _needs(request)
+    return Entry(
+        **asdict(request.setting),
+        device=Device.here(ready.device, round(ready.total / GB, 3), request.spec.margin),
+        method=request.mode,
+        unit=request.shape.train,
+        windows=training.size * request.shape.train if training else None,
+        eval_windows=evaluation.size if evaluation else None,
+        peak_gb=_gb(training.peak) if training else None,
+        predicted_gb=_gb(_from_small(run.trained, training.size)) if training else None,
+        needs_gb=_gb(needs),
+        probes=len(run.readings),
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _session(request: Request, spec: ProbeSpec) -> ProbeSession | FakeSession:
+    if request.mode != "fake":
+        return ProbeSession(spec)
+    from redsm5.batch_search.fake_session import FakeSession
+
+    return FakeSession(spec)
+
+
+class _Search:
+    """Both searches of a config in one session."""
+
+    def __init__(self, request: Request, session: ProbeSession | FakeSession, tell: Tell) -> None:
+        self.request = request
+        self.readings: list[Reading] = []
+        self.trained: list[Tried] = []
+        self._session = session
+        self._tell = tell
+
+    def both(self, limit: int) -> tuple[Tried, Tried]:
+        """Training batch and evaluation batch, in windows."""
+        shape = self.request.shape
+        training = self._find(self._training, limit, shape.most)
+        most = shape.most_eval_windows(self.request.tokens_per_forward)
+        # In a fit, an evaluation meets what the training has left in the allocator, and the other way round.
+        evaluation = self._evaluation(most, beside=training.size)
+        if not evaluation.fits:
+            evaluation = self._find(self._evaluation, limit, most)
+            while not self._evaluation(evaluation.size, beside=training.size).fits:
+                if training.size == 1:
+                    raise TooLarge(training)
+                training = self._training(training.size * 19 // 20)
+        return training, evaluation
+
+    def _find(self, probe: Callable[[int], Tried], limit: int, most: int) -> Tried:
+        mode = self.request.mode
+        if mode in ("power", "binsearch"):
+            return tuned(probe, mode=mode, most=most)
+        return largest(probe, limit=limit, most=most, second=max(2, SECOND // self.request.shape.train))
+
+    def _training(self, examples: int) -> Tried:
+        """A training batch of so many of the largest examples."""
+        reading = self._read(examples * self.request.shape.train, 1)
+        self.trained.append(Tried(examples, reading.fits, reading.peaks.passes if reading.peaks else None))
+        return self.trained[-1]
+
+    def _evaluation(self, windows: int, *, beside: int = 1) -> Tried:
+        """An evaluation batch of so many windows, after a training batch of so many examples."""
+        reading = self._read(beside * self.request.shape.train, windows)
+        return Tried(windows, reading.fits, reading.peaks.evaluation if reading.peaks else None)
+
+    def _read(self, windows: int, eval_windows: int) -> Reading:
+        self._tell(f"{windows} windows in training, {eval_windows} in evaluation")
+        reading = self._session.probe(windows, eval_windows)
+        self.readings.append(reading)
+        return reading
+
+
+def _from_small(trained: list[Tried], size: int) -> int | None:
+    """The peak of a size by the line through the two smallest that fitted."""
+    fitted = sorted((tried for tried in trained if tried.fits), key=lambda tried: tried.size)
+    if len(fitted) < 2 or fitted[0].size == fitted[1].size:
+        return None
+    line = Line.through(fitted[0], fitted[1])
+    return round(line.start + line.each * size)
+
+
+def _needs(request: Request) -> int | None:
+    """What one example needs, measured without a limit; None where that fails too."""
+    with _session(request, replace(request.spec, limited=False)) as session:
+        reading = session.probe(request.shape.train, 1)
+    return None if reading.peaks is None else reading.peaks.largest
+
+
+def _gb(size: int | None) -> float | None:
+    return None if size is None else round(size / GB, 3)
