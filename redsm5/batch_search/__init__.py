@@ -1,1 +1,1 @@
-"""The largest batches that fit: probes, predictions and the search over them."""
+"""``redsm5 tune-batch``: the largest batches that fit into memory, found by probes in processes of their own."""

@@ -89,7 +89,7 @@ class FakeProbe:
     def _build(self) -> Network:
         option = replace(self._model.encoder_option, random_weights=True)
         with torch.device("meta"):
-            network = self._model._network(encoder=option, n_outputs=self._n_outputs)
+            network = self._model.make_network(option, n_outputs=self._n_outputs)
         as_on_cuda(network.encoder, self._length)
         return network.train()
 
@@ -122,7 +122,7 @@ class FakeProbe:
     def _passes(self, windows: int) -> int:
         """Forward and backward pass, the heads' peaks laid over what the encoder has alive between the two."""
         live, heads = self._live, self._heads
-        attacked = self._model._attack is not None
+        attacked = self._model.attack is not None
         self._give_gradients()
         live.restart()
         before = live.now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +12,9 @@ from redsm5.batch_search.fake_batch import fake_batch
 from redsm5.batch_search.fake_cuda import AsOnCuda
 from redsm5.batch_search.live_bytes import LiveBytes
 from redsm5.datamodules.batch import Batch
-from redsm5.modules.encoder import Encoder
+from redsm5.modules.encoder_build import BuiltEncoder
+from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.module import MultiTaskModule
-from redsm5.modules.network import Network
 from redsm5.peft.freezing import NoFreezing
 from redsm5.peft.methods import NoPEFT
 
@@ -84,7 +83,7 @@ class HeadLines:
 
 
 def head_lines(
-    model: MultiTaskModule, encoder: Any, states: States, *, n_outputs: int, length: int, half: torch.dtype | None
+    model: MultiTaskModule, encoder: EncoderModel, states: States, *, n_outputs: int, length: int, half: torch.dtype | None
 ) -> HeadLines:
     """Count the heads of a module.
 
@@ -101,34 +100,12 @@ def head_lines(
     return HeadLines(*(Line.through(pair) for pair in zip(*counted, strict=True)))
 
 
-class _OnStates(Network):
-    """A network whose encoder has run."""
-
-    given: tuple[Tensor, Tensor]
-
-    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What was given."""
-        return self.given
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Built(Encoder):
-    """An encoder that is built already."""
-
-    encoder: Any
-
-    def build(self) -> Any:
-        return self.encoder
-
-
-def _heads(model: MultiTaskModule, encoder: Any, n_outputs: int) -> MultiTaskModule:
+def _heads(model: MultiTaskModule, encoder: EncoderModel, n_outputs: int) -> MultiTaskModule:
+    """A copy of the module with a network whose encoder is there but never run."""
     heads = copy.deepcopy(model)
-    parts = {**model._network.keywords, "peft": NoPEFT(), "freezing": NoFreezing()}
-    option = _Built(id=model.encoder_option.id, encoder=encoder, random_weights=True)
-    heads.network = _OnStates(encoder=option, n_outputs=n_outputs, **parts)
-    criteria = heads.network.evidence_head, n_outputs
-    rates = (POSITIVE_RATE,) * max(criteria[1], 1)
-    heads.criteria_loss = model.criteria_loss_option.build(rates)
+    option = BuiltEncoder(id=model.encoder_option.id, model=encoder, random_weights=True)
+    heads.network = heads.make_network(option, n_outputs=n_outputs, peft=NoPEFT(), freezing=NoFreezing())
+    heads.criteria_loss = model.criteria_loss_option.build((POSITIVE_RATE,) * n_outputs)
     return heads
 
 
@@ -137,28 +114,27 @@ def _counted(
 ) -> tuple[int, int, int, int]:
     """Bytes of forward, kept, backward, evaluation."""
     network = model.network
-    assert isinstance(network, _OnStates)
-    windows, length = batch.input_ids.shape
-    network.given = states.random(windows, length)
+    assert network is not None
+    given = states.random(*batch.input_ids.shape)
+    network.encode = lambda _: given  # type: ignore[method-assign]
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     autocast = torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None)
     live = LiveBytes()
     with AsOnCuda(), live:
         model.train()
         with autocast:
-            loss = model._losses(batch).total
+            loss = model.losses(batch).total
             forward = live.peak
         kept = live.restart()
         torch.autograd.backward(loss)
         backward = live.peak
         del loss
-        for parameter in (*parameters, *network.given):
+        for parameter in (*parameters, *given):
             parameter.grad = None
         before = live.restart()
         model.eval()
         with torch.no_grad(), autocast:
-            output = model._losses(batch).output
-            assert network is not None
+            output = model.losses(batch).output
             network.evidence_head.candidates(output.evidence, batch, model.decoding)
         evaluation = live.peak - before
     return forward, kept, backward, evaluation
