@@ -123,9 +123,9 @@ class FakeProbe:
         """Forward and backward pass, the heads' peaks laid over what the encoder has alive between the two."""
         live, heads = self._live, self._heads
         attacked = self._model.attack is not None
+        self._network.train()
         self._give_gradients()
-        live.restart()
-        before = live.now
+        before = live.restart()
         batch = fake_batch(windows, self._length, self._n_outputs)
         with self._autocast():
             loss = _Between.apply(self, windows, *self._network.encode(batch))
@@ -169,7 +169,6 @@ class FakeProbe:
                 left=live.now - before,
                 states=sum(part.untyped_storage().nbytes() for part in handed) // windows,
             )
-        network.train()
         return counted
 
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 _aten = torch.ops.aten
-_COUNTING = (_aten.arange, _aten.randint, _aten.randperm)
+_COUNTING = (_aten.arange, _aten.full, _aten.randint, _aten.randperm)
 """Factories that make integers of integers."""
 
 
@@ -80,6 +80,8 @@ def _makes_floats(func: Any, args: Sequence[Any], dtype: torch.dtype | None) -> 
     """Whether an operation without tensors among its inputs is a factory of floating-point tensors."""
     if all(argument.name != "pin_memory" for argument in func._schema.arguments):
         return False  # arithmetic on plain numbers
+    if func.overloadpacket is _aten.scalar_tensor:
+        return False  # a number in a mask is part of its values
     if dtype is not None:
         return dtype.is_floating_point
     return func.overloadpacket not in _COUNTING or any(isinstance(arg, float) for arg in args)

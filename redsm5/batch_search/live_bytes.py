@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, UntypedStorage
@@ -48,21 +48,16 @@ class LiveBytes(TorchDispatchMode):
     ) -> Any:
         """Run an operation and count what it returns."""
         result = func(*args, **(kwargs or {}))
-        self._count(result)
+        for made in _tensors(result):
+            storage = made.untyped_storage()
+            # Of what was there before, operations return views and changed contents.
+            if id(storage) not in self._alive and not _among(storage, args):
+                self._add(storage)
         return result
-
-    def _count(self, result: Any) -> None:
-        if isinstance(result, Tensor):
-            self._add(result.untyped_storage())
-        elif isinstance(result, tuple | list):
-            for part in result:
-                self._count(part)
 
     def _add(self, storage: UntypedStorage) -> None:
         # torch keeps the Python object of a storage for as long as the storage itself lives.
         key = id(storage)
-        if key in self._alive:
-            return
         size = -(-storage.nbytes() // BLOCK) * BLOCK
 
         def gone(_: weakref.ref[UntypedStorage]) -> None:
@@ -72,3 +67,15 @@ class LiveBytes(TorchDispatchMode):
         self._alive[key] = weakref.ref(storage, gone)
         self.now += size
         self.peak = max(self.peak, self.now)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _tensors(value)
+
+
+def _among(storage: UntypedStorage, values: Any) -> bool:
+    return any(value.untyped_storage() is storage for value in _tensors(values))
