@@ -100,9 +100,7 @@ class FakeProbe:
     def _optimize(self) -> tuple[torch.optim.Optimizer, int]:
         """The optimizer with its states, and the peak of a step that finds them there."""
         model = self._model
-        groups = parameter_groups(
-            self._network, model.optimizer_option, lora_b_ratio=model.peft_option.lora_b_ratio
-        )
+        groups = parameter_groups(self._network, model.optimizer_option, lora_b_ratio=model.peft_option.lora_b_ratio)
         optimizer = model.optimizer_option.build(groups)
         for group in optimizer.param_groups:
             if group.get("foreach", False) is None and not group.get("fused"):
@@ -128,7 +126,7 @@ class FakeProbe:
         before = live.restart()
         batch = fake_batch(windows, self._length, self._n_outputs)
         with self._autocast():
-            loss = _Between.apply(self, windows, *self._network.encode(batch))
+            loss = _Between.apply(self, windows, *self._network.encode(batch))  # type: ignore[no-untyped-call]
             penalty = self._model.peft_option.penalty(self._network.encoder)
             kept = live.now - before + heads.kept(windows)
             live.at_least(heads.forward(windows))
@@ -156,7 +154,9 @@ class FakeProbe:
         counted, more = self._chunks[chunk], windows - chunk
         others = more * counted.states
         joined = counted.left + others + (windows * counted.states if more else 0)
-        return self._resting + max(counted.peak + others, joined, counted.left + others + self._heads.evaluation(windows))
+        return self._resting + max(
+            counted.peak + others, joined, counted.left + others + self._heads.evaluation(windows)
+        )
 
     def _count_chunk(self, windows: int) -> _Chunk:
         """Pass a chunk without gradients."""
@@ -205,4 +205,3 @@ class _Between(torch.autograd.Function):
         probe._live.at_least(probe._heads.backward(ctx.windows))
         ctx.needed = None
         return None, None, *(torch.empty(shape, dtype=dtype) for shape, dtype in ctx.sizes)
-

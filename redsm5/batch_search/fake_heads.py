@@ -62,6 +62,7 @@ class Line:
         return cls(few - slope * low, slope)
 
     def __call__(self, windows: int) -> int:
+        """Bytes for so many windows."""
         return max(0, round(self.fixed + self.slope * windows))
 
 
@@ -83,7 +84,13 @@ class HeadLines:
 
 
 def head_lines(
-    model: MultiTaskModule, encoder: EncoderModel, states: States, *, n_outputs: int, length: int, half: torch.dtype | None
+    model: MultiTaskModule,
+    encoder: EncoderModel,
+    states: States,
+    *,
+    n_outputs: int,
+    length: int,
+    half: torch.dtype | None,
 ) -> HeadLines:
     """Count the heads of a module.
 
@@ -116,7 +123,7 @@ def _counted(
     network = model.network
     assert network is not None
     given = states.random(*batch.input_ids.shape)
-    network.encode = lambda _: given  # type: ignore[method-assign]
+    network.encode = lambda _: given  # type: ignore[method-assign, assignment]
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     autocast = torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None)
     live = LiveBytes()

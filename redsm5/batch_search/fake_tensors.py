@@ -50,7 +50,7 @@ def forget_values(module: nn.Module) -> None:
         for held in (part._parameters, part._buffers):
             for name, tensor in held.items():
                 if tensor is not None:
-                    held[name] = made_for(tensor)
+                    held[name] = made_for(tensor)  # type: ignore[assignment]  # a parameter for a parameter
 
 
 class _RealIntegers(TorchDispatchMode):
@@ -80,8 +80,8 @@ def _makes_floats(func: Any, args: Sequence[Any], dtype: torch.dtype | None) -> 
     """Whether an operation without tensors among its inputs is a factory of floating-point tensors."""
     if all(argument.name != "pin_memory" for argument in func._schema.arguments):
         return False  # arithmetic on plain numbers
-    if func.overloadpacket is _aten.scalar_tensor:
-        return False  # a number in a mask is part of its values
+    if func.overloadpacket is _aten.scalar_tensor or (args and isinstance(args[0], list) and not args[0]):
+        return False  # a number: in a mask it is part of the values
     if dtype is not None:
         return dtype.is_floating_point
     return func.overloadpacket not in _COUNTING or any(isinstance(arg, float) for arg in args)
