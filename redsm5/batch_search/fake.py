@@ -13,7 +13,7 @@ from torch import Tensor
 from redsm5.batch_search.fake_batch import fake_batch
 from redsm5.batch_search.fake_cuda import AsOnCuda, as_on_cuda
 from redsm5.batch_search.fake_heads import HeadLines, States, head_lines
-from redsm5.batch_search.fake_tensors import fake_tensors, forget_values
+from redsm5.batch_search.fake_tensors import FakeTensors, forget_values
 from redsm5.batch_search.live_bytes import LiveBytes
 from redsm5.batch_search.peaks import Peaks
 from redsm5.modules.module import MultiTaskModule
@@ -54,6 +54,7 @@ class FakeProbe:
         self._length = max_length
         self._half = _HALF[precision]
         self._accumulates = accumulates
+        self._fakes = FakeTensors()
         self._live = LiveBytes()
         self._network = self._build()
         with self._counting():
@@ -80,7 +81,7 @@ class FakeProbe:
 
     @contextmanager
     def _counting(self) -> Iterator[None]:
-        with fake_tensors(), AsOnCuda(), self._live:
+        with self._fakes.on(), AsOnCuda(), self._live:
             yield
 
     def _autocast(self) -> torch.autocast:

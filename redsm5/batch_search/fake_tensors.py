@@ -17,16 +17,24 @@ _COUNTING = (_aten.arange, _aten.full, _aten.randint, _aten.randperm)
 """Factories that make integers of integers."""
 
 
-@contextmanager
-def fake_tensors() -> Iterator[None]:
-    """Let operations make fake tensors of floating point and real ones of integers and masks.
+class FakeTensors:
+    """Lets operations make fake tensors of floating point and real ones of integers and masks.
 
     Models read values of positions and masks (which tokens attend globally, whether anything is masked) and make
     shapes of them; nothing that memory depends on comes from floating-point values. A single such value that is read
     all the same (optimizers do) is 1.
+
+    Fake tensors belong to the instance that made them: another would copy them.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True), _RealIntegers():
-        yield
+
+    def __init__(self) -> None:
+        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Within the block."""
+        with self._mode, _RealIntegers():
+            yield
 
 
 def forget_values(module: nn.Module) -> None:
@@ -35,7 +43,7 @@ def forget_values(module: nn.Module) -> None:
     What is shared stays shared. A module that was built on the meta device has then cost no memory.
 
     Args:
-        module: Any; called under ``fake_tensors``.
+        module: Any; called under ``FakeTensors``.
     """
     made: dict[Tensor, Tensor] = {}
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from redsm5.batch_search.fake_cuda import AsOnCuda, as_on_cuda
-from redsm5.batch_search.fake_tensors import fake_tensors
+from redsm5.batch_search.fake_tensors import FakeTensors
 from redsm5.batch_search.live_bytes import LiveBytes
 from redsm5.modules.encoder_build import wrap
 from redsm5.modules.encoder_weights import from_config
@@ -60,7 +60,7 @@ def test_dropout_keeps_a_byte_for_each_value():
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_fused_attention_keeps_a_mask_in_the_precision_of_its_input_and_no_probabilities(dropout):
-    with fake_tensors(), AsOnCuda():
+    with FakeTensors().on(), AsOnCuda():
         query, key, value = (torch.zeros(W, HEADS, L, D, requires_grad=True) for _ in range(3))
         mask = torch.ones(W, 1, L, L, dtype=torch.bool)
         with LiveBytes() as live:
@@ -72,7 +72,7 @@ def test_fused_attention_keeps_a_mask_in_the_precision_of_its_input_and_no_proba
 
 
 def test_fused_attention_keeps_less_under_autocast_and_has_a_backward_pass():
-    with fake_tensors(), AsOnCuda(), torch.autocast("cpu", torch.bfloat16):
+    with FakeTensors().on(), AsOnCuda(), torch.autocast("cpu", torch.bfloat16):
         query = torch.zeros(W, HEADS, L, D, requires_grad=True)
         attended = F.scaled_dot_product_attention(query, query, query)
         assert attended.dtype == torch.bfloat16

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from redsm5.batch_search.fake_tensors import fake_tensors, forget_values
+from redsm5.batch_search.fake_tensors import FakeTensors, forget_values
+from redsm5.batch_search.live_bytes import LiveBytes
 
 
 @pytest.mark.parametrize(
@@ -22,12 +23,12 @@ from redsm5.batch_search.fake_tensors import fake_tensors, forget_values
     ],
 )
 def test_fake_tensors_are_those_of_floating_point(make, fake):
-    with fake_tensors():
+    with FakeTensors().on():
         assert isinstance(make(), FakeTensor) == fake
 
 
 def test_fake_tensors_leave_values_of_masks_readable():
-    with fake_tensors():
+    with FakeTensors().on():
         mask = torch.arange(5) > 2
         assert mask.nonzero().flatten().tolist() == [3, 4]
         assert torch.zeros(5, 2)[mask.nonzero().flatten()].shape == (2, 2)
@@ -35,7 +36,7 @@ def test_fake_tensors_leave_values_of_masks_readable():
 
 
 def test_fake_tensors_say_one_where_a_value_is_asked_for():
-    with fake_tensors():
+    with FakeTensors().on():
         assert torch.rand(()).item() == 1.0
         assert not bool(torch.rand(3).isnan().any())
 
@@ -45,10 +46,20 @@ def test_forget_values_makes_a_module_runnable_and_keeps_what_is_shared():
         module = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 10, bias=False), nn.BatchNorm1d(10))
     module[1].weight = module[0].weight
     module[2].weight.requires_grad = False
-    with fake_tensors():
+    with FakeTensors().on():
         forget_values(module)
         assert module[0].weight is module[1].weight
         assert isinstance(module[0].weight, FakeTensor)
         assert [p.requires_grad for p in module.parameters()] == [True, False, True]
         assert module(torch.arange(6)).shape == (6, 10)
     assert module[2].num_batches_tracked.item() == 1  # an integer is real: zero before it counted
+
+
+def test_fake_tensors_are_not_copied_when_the_same_instance_is_on_again():
+    fakes, live = FakeTensors(), LiveBytes()
+    with fakes.on(), live:
+        weight = torch.zeros(256)
+    with fakes.on(), live:
+        view = weight.view(2, -1)
+    assert live.now == 1024
+    assert view.untyped_storage() is weight.untyped_storage()
