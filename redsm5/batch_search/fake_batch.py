@@ -1,66 +1,67 @@
-"""A batch of full windows without a corpus: what heads and losses see at their largest."""
+"""A training batch of full windows, made of nothing: sizes are those of a real one, the text is not there."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from redsm5.datamodules.batch import Batch
 
 SENTENCE = 16
 """Tokens of a sentence."""
-LEADING = 1
-"""Tokens before the post."""
+EVIDENCE = 3
+"""Outputs per window that have evidence in it, and as many that have a hard negative; posts have 1.1 on average."""
 
 
-def full_batch(windows: int, length: int, n_outputs: int, *, pairs: bool = False) -> Batch:
-    """Windows of posts that fill them, each a post of its own.
+def fake_batch(windows: int, length: int, n_outputs: int) -> Batch:
+    """Windows of ``length`` tokens, each a post of its own, full of sentences.
 
-    Every third (window, output) pair has two spans of evidence, every other third a hard negative.
+    The last window has a token of padding: without any, attention of a GPU is given no mask and takes less.
 
     Args:
         windows: W.
-        length: L.
-        n_outputs: K.
-        pairs: Whether examples are (post, criterion) pairs.
+        length: L, at least 4.
+        n_outputs: K; with 1 an example is a pair of post and criterion.
     """
-    rows = torch.arange(windows)
-    context = torch.ones(windows, length, dtype=torch.bool)
-    context[:, :LEADING] = context[:, -1] = False
-    starts = torch.arange(LEADING, max(length - SENTENCE, LEADING + 1), SENTENCE)
-    ends = (starts + SENTENCE - 1).clamp(max=length - 2)
-    window, output = (grid.flatten() for grid in torch.meshgrid(rows, torch.arange(n_outputs), indexing="ij"))
-    kind = (window + output) % 3
-    spans = [_rows(window[kind == 0], output[kind == 0], starts[n % len(starts)], ends[n % len(ends)]) for n in (0, 1)]
-    sentences = torch.stack(
-        [
-            rows.repeat_interleave(len(starts)),
-            torch.arange(len(starts)).repeat(windows),
-            starts.repeat(windows),
-            ends.repeat(windows),
-            torch.ones(windows * len(starts), dtype=torch.int64),
-        ],
-        dim=1,
-    )
+    attention = torch.ones(windows, length, dtype=torch.int64)
+    attention[-1, -1] = 0
+    context = torch.zeros(windows, length, dtype=torch.bool)
+    context[:, 1:-2] = True
+    first = torch.arange(1, length - 2, SENTENCE)
+    last = (first + SENTENCE - 1).clamp(max=length - 3)
+    columns = torch.arange(length, dtype=torch.int32)
+    offsets = torch.stack([4 * columns, 4 * columns + 4], dim=-1).expand(windows, -1, -1) * context.unsqueeze(-1)
+    outputs = torch.arange(min(EVIDENCE, n_outputs))
+    denied = outputs + len(outputs) if 2 * len(outputs) <= n_outputs else outputs
+    spans = _rows(windows, outputs, first, last)
     labels = torch.zeros(windows, n_outputs)
-    labels[window[kind == 0], output[kind == 0]] = 1.0
+    labels[:, outputs] = 1.0
     return Batch(
-        input_ids=torch.zeros(windows, length, dtype=torch.int64),
-        attention_mask=torch.ones(windows, length, dtype=torch.int64),
+        input_ids=torch.full((windows, length), 3),
+        attention_mask=attention,
         token_type_ids=torch.zeros(windows, length, dtype=torch.int64),
         context_mask=context,
-        offsets=torch.zeros(windows, length, 2, dtype=torch.int32),
-        window_example=rows,
+        offsets=offsets,
+        window_example=torch.arange(windows),
         labels=labels,
         evidence_mask=torch.ones(windows, n_outputs, dtype=torch.bool),
         unknown=torch.zeros(windows, n_outputs, dtype=torch.bool),
-        spans=torch.cat(spans),
-        cut_spans=torch.zeros(0, 4, dtype=torch.int64),
-        hard_negatives=_rows(window[kind == 1], output[kind == 1], starts[-1], ends[-1]),
-        criterion=rows % 9 if pairs else torch.full((windows,), -1),
-        post_index=rows,
-        sentences=sentences,
+        spans=spans,
+        cut_spans=spans[:windows],
+        hard_negatives=_rows(windows, denied, first.flip(0), last.flip(0)),
+        criterion=torch.zeros(windows, dtype=torch.int64) if n_outputs == 1 else torch.full((windows,), -1),
+        post_index=torch.arange(windows),
+        sentences=_sentences(windows, first, last),
     )
 
 
-def _rows(window: torch.Tensor, output: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-    return torch.stack([window, output, first.expand_as(window), last.expand_as(window)], dim=1)
+def _rows(windows: int, outputs: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Rows (window, output, first, last): one sentence for each output in each window."""
+    window, output = torch.cartesian_prod(torch.arange(windows), outputs).view(-1, 2).unbind(dim=1)
+    sentence = output % len(first)
+    return torch.stack([window, output, first[sentence], last[sentence]], dim=1)
+
+
+def _sentences(windows: int, first: Tensor, last: Tensor) -> Tensor:
+    window, sentence = torch.cartesian_prod(torch.arange(windows), torch.arange(len(first))).unbind(dim=1)
+    return torch.stack([window, sentence, first[sentence], last[sentence], torch.ones_like(window)], dim=1)

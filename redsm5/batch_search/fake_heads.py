@@ -1,91 +1,147 @@
-"""What heads and losses keep per window, counted on real tensors: their shapes depend on values, which fakes lack."""
+"""What pooling, heads and losses take beside the encoder, counted on real tensors: their shapes depend on values."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from torch import Tensor
 
-from redsm5.batch_search.fake_batch import full_batch
-from redsm5.batch_search.live_bytes import CudaAutocast, LiveBytes
+from redsm5.batch_search.fake_batch import fake_batch
+from redsm5.batch_search.fake_cuda import AsOnCuda
+from redsm5.batch_search.live_bytes import LiveBytes
 from redsm5.datamodules.batch import Batch
 from redsm5.modules.encoder_build import BuiltEncoder
+from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.module import MultiTaskModule
 from redsm5.peft.freezing import NoFreezing
 from redsm5.peft.methods import NoPEFT
 
-FEW, MORE = 2, 4
-"""Windows of the two batches that are counted: the line through them holds for all."""
+SIZES = (2, 4)
+"""Windows of the two batches that are counted."""
+POSITIVE_RATE = 0.2
+"""Of every criterion: it weighs the loss, and takes the same memory whatever it is."""
 
 
 @dataclass(frozen=True)
-class HeadBytes:
-    """Peak bytes of heads and losses beside the token states: ``fixed + each * windows``."""
+class States:
+    """What the encoder hands over.
+
+    Attributes:
+        hidden: H.
+        layers: Layers whose first token is pooled.
+        dtype: Precision of the states.
+        trained: Whether the encoder wants a gradient.
+    """
+
+    hidden: int
+    layers: int
+    dtype: torch.dtype
+    trained: bool
+
+    def random(self, windows: int, length: int) -> tuple[Tensor, Tensor]:
+        """States [W, L, H] and first tokens [W, N, H]."""
+        sizes = ((windows, length, self.hidden), (windows, self.layers, self.hidden))
+        first, second = (torch.randn(size).to(self.dtype).requires_grad_(self.trained) for size in sizes)
+        return first, second
+
+
+@dataclass(frozen=True)
+class Line:
+    """Bytes as a function of the number of windows."""
 
     fixed: float
-    each: float
+    slope: float
 
-    def of(self, windows: int) -> int:
-        """For so many windows."""
-        return round(self.fixed + self.each * windows)
+    @classmethod
+    def through(cls, values: tuple[int, int]) -> Line:
+        """The line through two counts, at ``SIZES``."""
+        (low, high), (few, many) = SIZES, values
+        slope = (many - few) / (high - low)
+        return cls(few - slope * low, slope)
 
-
-class _NoEncoder(nn.Module):
-    """Stands where the encoder would; its states are given."""
-
-    def __init__(self, hidden_size: int, config: PreTrainedConfig) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.config = config
+    def __call__(self, windows: int) -> int:
+        """Bytes for so many windows."""
+        return max(0, round(self.fixed + self.slope * windows))
 
 
-def head_bytes(
-    model: MultiTaskModule, config: PreTrainedConfig, *, hidden: int, n_outputs: int, length: int, half: bool,
-    training: bool, dtype: torch.dtype,
-) -> HeadBytes:  # fmt: skip
-    """Count heads and losses of a module.
+@dataclass(frozen=True)
+class HeadLines:
+    """Bytes beside states and encoder, weights and optimizer states of heads left out.
+
+    Attributes:
+        forward: Peak of the forward pass to the loss.
+        kept: What is left of it for the backward pass.
+        backward: Peak of the backward pass, gradients of the states included.
+        evaluation: Peak of the forward pass without gradients, and of the search for spans.
+    """
+
+    forward: Line
+    kept: Line
+    backward: Line
+    evaluation: Line
+
+
+def head_lines(
+    model: MultiTaskModule,
+    encoder: EncoderModel,
+    states: States,
+    *,
+    n_outputs: int,
+    length: int,
+    half: torch.dtype | None,
+) -> HeadLines:
+    """Count the heads of a module.
 
     Args:
-        model: The module; its network is not touched.
-        config: Of the encoder.
-        hidden: H.
+        model: The module; it is not changed.
+        encoder: The encoder that was built of its option; it is not run.
+        states: What it hands over.
         n_outputs: K.
         length: L.
-        half: Whether autocast is on.
-        training: Forward and backward pass, or the forward pass of evaluation.
-        dtype: Of the token states.
+        half: Precision of autocast; None without.
     """
-    encoder = BuiltEncoder(id="none", model=_NoEncoder(hidden, config))
-    network = model.make_network(encoder, n_outputs=n_outputs, peft=NoPEFT(), freezing=NoFreezing())
-    before = model.network, getattr(model, "criteria_loss", None), model.training
-    model.network = network.train(training)
-    model.criteria_loss = model.criteria_loss_option.build((0.1,) * (9 if n_outputs == 1 else n_outputs))
-    try:
-        few, more = (
-            _count(model, full_batch(windows, length, n_outputs, pairs=n_outputs == 1), states, half=half)
-            for windows in (FEW, MORE)
-            for states in [torch.randn(windows, length, hidden, dtype=dtype, requires_grad=training)]
-        )
-    finally:
-        model.network, criteria_loss, was_training = before
-        if criteria_loss is not None:
-            model.criteria_loss = criteria_loss
-        model.train(was_training)
-    each = (more - few) / (MORE - FEW)
-    return HeadBytes(few - each * FEW, each)
+    heads = _heads(model, encoder, n_outputs)
+    counted = [_counted(heads, states, fake_batch(windows, length, n_outputs), half) for windows in SIZES]
+    return HeadLines(*(Line.through(pair) for pair in zip(*counted, strict=True)))
 
 
-def _count(model: MultiTaskModule, batch: Batch, states: Tensor, *, half: bool) -> int:
+def _heads(model: MultiTaskModule, encoder: EncoderModel, n_outputs: int) -> MultiTaskModule:
+    """A copy of the module with a network whose encoder is there but never run."""
+    heads = copy.deepcopy(model)
+    option = BuiltEncoder(id=model.encoder_option.id, model=encoder, random_weights=True)
+    heads.network = heads.make_network(option, n_outputs=n_outputs, peft=NoPEFT(), freezing=NoFreezing())
+    heads.criteria_loss = model.criteria_loss_option.build((POSITIVE_RATE,) * n_outputs)
+    return heads
+
+
+def _counted(
+    model: MultiTaskModule, states: States, batch: Batch, half: torch.dtype | None
+) -> tuple[int, int, int, int]:
+    """Bytes of forward, kept, backward, evaluation."""
     network = model.network
     assert network is not None
-    first = states[:, :1].expand(-1, network.layers_read, -1)
-    network.encode = lambda _: (states, first)  # type: ignore[method-assign, assignment]
+    given = states.random(*batch.input_ids.shape)
+    network.encode = lambda _: given  # type: ignore[method-assign, assignment]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    autocast = torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None)
     live = LiveBytes()
-    with live, torch.set_grad_enabled(states.requires_grad):
-        with CudaAutocast(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            losses = model.losses(batch)
-        if states.requires_grad:
-            torch.autograd.backward(losses.total)
-    return live.peak
+    with AsOnCuda(), live:
+        model.train()
+        with autocast:
+            loss = model.losses(batch).total
+            forward = live.peak
+        kept = live.restart()
+        torch.autograd.backward(loss)
+        backward = live.peak
+        del loss
+        for parameter in (*parameters, *given):
+            parameter.grad = None
+        before = live.restart()
+        model.eval()
+        with torch.no_grad(), autocast:
+            output = model.losses(batch).output
+            network.evidence_head.candidates(output.evidence, batch, model.decoding)
+        evaluation = live.peak - before
+    return forward, kept, backward, evaluation

@@ -1,88 +1,81 @@
-"""Counts the bytes of tensors that are alive, as PyTorch's caching allocator on a GPU would."""
+"""How many bytes of tensors are alive, and how many were at most."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 BLOCK = 512
-"""The allocator rounds every tensor up to this many bytes."""
+"""The CUDA caching allocator hands out multiples of this many bytes."""
 
 
-class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types there
-    """Within the block, every storage that an operation returns is counted until nothing holds it any more.
+class LiveBytes(TorchDispatchMode):
+    """Counts the storages that operations make, from when they are made until nothing holds them.
 
-    Storages are counted once, whatever views there are of them; real, meta and fake tensors alike.
+    Views share a storage and count once. What was made before the mode was entered is not counted. Tensors of the meta
+    device and fake tensors have storages of the right size too, without memory behind it.
 
     Attributes:
         now: Bytes alive.
-        peak: The most that were alive at once since the last ``restart``.
+        peak: The most that were, since the start or since ``restart``.
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch types it not
         self.now = 0
         self.peak = 0
-        self._alive: dict[int, weakref.finalize] = {}  # type: ignore[type-arg]  # not generic at run time
+        self._alive: dict[int, weakref.ref[UntypedStorage]] = {}
 
-    def add(self, tensors: Iterable[Tensor]) -> None:
-        """Count tensors that were there before."""
-        for tensor in tensors:
-            self._see(tensor)
-
-    def restart(self) -> None:
-        """Begin a new peak at what is alive."""
+    def restart(self) -> int:
+        """Begin a new peak at what is alive; returns it."""
         self.peak = self.now
+        return self.now
+
+    def at_least(self, more: int) -> None:
+        """Count something for a moment that no operation makes.
+
+        Args:
+            more: Bytes beside those alive.
+        """
+        self.peak = max(self.peak, self.now + more)
 
     def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operation and count what it returns."""
-        outcome = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(outcome):
-            if isinstance(leaf, Tensor):
-                self._see(leaf)
-        return outcome
+        """Run an operation and count what it returns."""
+        result = func(*args, **(kwargs or {}))
+        for made in _tensors(result):
+            storage = made.untyped_storage()
+            # Of what was there before, operations return views and changed contents.
+            if id(storage) not in self._alive and not _among(storage, args):
+                self._add(storage)
+        return result
 
-    def _see(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._alive:
-            return
+    def _add(self, storage: UntypedStorage) -> None:
+        # torch keeps the Python object of a storage for as long as the storage itself lives.
+        key = id(storage)
         size = -(-storage.nbytes() // BLOCK) * BLOCK
+
+        def gone(_: weakref.ref[UntypedStorage]) -> None:
+            del self._alive[key]
+            self.now -= size
+
+        self._alive[key] = weakref.ref(storage, gone)
         self.now += size
         self.peak = max(self.peak, self.now)
-        self._alive[key] = weakref.finalize(storage, self._gone, key, size)
-
-    def _gone(self, key: int, size: int) -> None:
-        del self._alive[key]
-        self.now -= size
 
 
-class CudaAutocast(torch.overrides.TorchFunctionMode):
-    """Lets softmax and layer norm compute in fp32, as autocast does on a GPU and does not on a CPU.
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _tensors(value)
 
-    Source: https://docs.pytorch.org/docs/stable/amp.html, "CUDA Ops that can autocast to float32".
-    """
 
-    _FLOAT32 = (
-        torch.softmax,
-        torch.nn.functional.softmax,
-        torch.Tensor.softmax,
-        torch.nn.functional.layer_norm,
-        torch.layer_norm,
-    )
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run the function, on fp32 copies where autocast on a GPU would make them."""
-        if func in self._FLOAT32 and torch.is_autocast_enabled("cpu"):
-            args = tuple(a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
-        return func(*args, **(kwargs or {}))
+def _among(storage: UntypedStorage, values: Any) -> bool:
+    return any(value.untyped_storage() is storage for value in _tensors(values))
