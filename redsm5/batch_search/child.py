@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from redsm5.datamodules.corpus import Criterion
     from redsm5.run.lightning_cli import ReDSM5CLI
 
+PREFIX = "redsm5-probe-"
 NEVER_READ = ("data.split_file", "data.folds", "data.fold", "data.posts", "data.annotations", "data.dataset_revision")
 """Keys about a corpus that is not the one of the probes."""
 
@@ -52,7 +54,7 @@ class ProbeSpec:
         memory_gb: What there is at most, in 2^30 bytes; None for all of the device.
         margin: Share of it that is to stay free.
         limited: Whether more than that fails; without, a probe only measures.
-        folder: Of this process, for its files; whoever starts it removes it too.
+        folder: Where the process makes a folder for its files.
     """
 
     args: tuple[str, ...]
@@ -83,16 +85,19 @@ class Ready:
 
 
 def serve(spec: ProbeSpec, pipe: Connection) -> None:
-    """Build, say ``Ready``, and answer each pair of sizes with a ``Reading`` until the pipe closes.
+    """Say which folder is ours, build, say ``Ready``, answer pairs of sizes with a ``Reading`` until the pipe closes.
 
-    A ``UserError`` is sent instead, if the config is not usable. After a probe that did not fit the process ends: what
-    an allocator looks like then is not what a new run meets.
+    The folder is removed by this process if the other end is gone, and by the other end if this process is. A
+    ``UserError`` is sent instead, if the config is not usable. After a probe that did not fit the process ends: what an
+    allocator looks like then is not what a new run meets.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends this one
     asked: SimpleQueue[tuple[int, int]] = SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, asked, Path(spec.folder)), daemon=True).start()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=spec.folder))
+    threading.Thread(target=_listen, args=(pipe, asked, folder), daemon=True).start()
     try:
-        prober = _Prober(spec)
+        pipe.send(folder)
+        prober = _Prober(spec, folder)
         pipe.send(prober.ready)
         while True:
             reading = prober.probe(*asked.get())
@@ -116,7 +121,7 @@ def _listen(pipe: Connection, asked: SimpleQueue[tuple[int, int]], folder: Path)
 class _Prober:
     """The model of a config, and what it takes to try sizes."""
 
-    def __init__(self, spec: ProbeSpec) -> None:
+    def __init__(self, spec: ProbeSpec, folder: Path) -> None:
         quiet_libraries()
         self.spec = spec
         self.memory: Memory = memory()
@@ -125,12 +130,12 @@ class _Prober:
             total = min(total, round(spec.memory_gb * GB)) if spec.limited else round(spec.memory_gb * GB)
         limit = round(total * (1 - spec.margin))
         self.ready = Ready(self.memory.name, total, limit)
-        folder = Path(spec.folder)
         criteria = load_criteria(spec.criteria)
         texts = write_filler(folder / "corpus", criteria, spec.max_length)
         with _files_of(spec.encoder, texts, criteria, folder):
             self.cli = _cli(spec, folder)
             cast(ProbeData, self.cli.datamodule).setup()
+        self._folder = folder  # of which Lightning wants a name
         shutil.rmtree(folder)  # everything is read, and the tokens stay mapped
 
     def probe(self, windows: int, eval_windows: int) -> Reading:
@@ -143,7 +148,7 @@ class _Prober:
             enable_checkpointing=False,
             enable_progress_bar=False,
             accumulate_grad_batches=2 if self.spec.accumulates else 1,
-            default_root_dir=self.spec.folder,
+            default_root_dir=str(self._folder),
         )
         started = time.monotonic()
         failure = None

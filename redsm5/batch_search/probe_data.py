@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 POSTS = 40
 """Enough that each part of the split has some."""
+SHORT = 4
+"""Every so many posts one is short: with it a batch has padding, without which attention needs no mask."""
 SENTENCE = "every day we walk to the old house near the river and talk about the news of the long week"
 """Filler: 19 words."""
 
@@ -45,11 +47,13 @@ def write_filler(folder: Path, criteria: Sequence[Criterion], tokens: int) -> li
     count = max(tokens // len(SENTENCE.split()) + 1, len(criteria) + 1)
     for post in range(POSTS):
         sentences = [f"In part {post} and {n} {SENTENCE}." for n in range(count)]
+        if post % SHORT == 0:
+            sentences = [f"Part {post}."]
         texts.append(" ".join(sentences))
         for k, criterion in enumerate(criteria):
             # Evidence lies in the first sentences, which every first window shows.
             status = 0 if (post + k) % 3 == 0 else 1
-            n = k % max(1, min(count, tokens // 60))
+            n = k % max(1, min(len(sentences), tokens // 60))
             rows.append((f"s_{post}_1", f"s_{post}_1_{n}", sentences[n], criterion.code, status))
     _write(folder / "filler_posts.csv", POST_COLUMNS, [(f"s_{n}_1", text) for n, text in enumerate(texts)])
     _write(folder / "filler_annotations.csv", ANNOTATION_COLUMNS, rows)
@@ -95,8 +99,12 @@ class ProbeData(ReDSM5DataModule):
     def _batches(self, sizes: Sequence[int], *, training: bool) -> DataLoader[Batch]:
         sampler = self._sampler("train" if training else "val", training=training)
         examples = sampler.examples(0)
-        windows = sampler.dataset.sizes(examples)[0].tolist()
-        planned = [PlannedBatch(0, tuple(_filled(examples, windows, size))) for size in sizes]
+        counts, lengths = sampler.dataset.sizes(examples)
+        full = [
+            (e, n) for e, n, length in zip(examples, counts.tolist(), lengths, strict=True) if length == max(lengths)
+        ]
+        short = examples[int(lengths.argmin())]
+        planned = [PlannedBatch(0, tuple(_filled(full, short, size))) for size in sizes]
         if not training:  # a post whose pairs are not all predicted has no figures
             planned = [PlannedBatch(0, tuple(_whole(batch.examples, examples))) for batch in planned]
             self._evaluated = frozenset(self.corpus.posts[e.post].id for batch in planned for e in batch.examples)
@@ -116,13 +124,15 @@ class _Planned(Sampler[PlannedBatch]):
         return len(self._batches)
 
 
-def _filled(examples: Sequence[Example], windows: Sequence[int], size: int) -> Iterator[Example]:
-    """Examples in turn until their windows make up a size."""
-    for example, count in cycle(zip(examples, windows, strict=True)):
-        if size <= 0:
-            return
+def _filled(full: Sequence[tuple[Example, int]], short: Example, size: int) -> Iterator[Example]:
+    """Full examples in turn, with their windows, until they make up a size; the last window is that of a short one."""
+    left = size - 1
+    for example, count in cycle(full):
+        if left < count:
+            break
         yield example
-        size -= count
+        left -= count
+    yield from [short] * (left + 1) if size > 1 else [full[0][0]]
 
 
 def _whole(chosen: Sequence[Example], examples: Sequence[Example]) -> Iterator[Example]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -20,7 +21,6 @@ from redsm5.errors import UserError
 PRELOAD = ("redsm5.batch_search.child",)
 """What the server that children are forked from imports, once; it runs no operation of torch, after which none could be
 forked."""
-PREFIX = "redsm5-probe-"
 
 
 class ProbeCrashed(Exception):
@@ -98,13 +98,14 @@ class ProbeSession:
     def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(PRELOAD))
-        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=serve, args=(replace(self._spec, folder=str(self._folder)), theirs), daemon=True
+            target=serve, args=(replace(self._spec, folder=tempfile.gettempdir()), theirs), daemon=True
         )
         self._process.start()
         theirs.close()
+        with suppress(EOFError, ConnectionResetError):
+            self._folder = self._pipe.recv()
 
     def _receive(self) -> Ready | Reading | None:
         """The next answer; None where the process is gone."""

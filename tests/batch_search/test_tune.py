@@ -11,7 +11,8 @@ import pytest
 import torch
 from probes import spec_of
 
-from redsm5.batch_search.session import PREFIX, ProbeCrashed, ProbeSession
+from redsm5.batch_search.child import PREFIX
+from redsm5.batch_search.session import ProbeCrashed, ProbeSession
 from redsm5.batch_search.settings import setting_of
 from redsm5.batch_search.tune import Request, search
 from redsm5.batch_search.units import Shape
