@@ -60,7 +60,7 @@ def main() -> None:
         examples, probes = found.batches.train, found.entry.probes
     seconds = time.monotonic() - started
     spec = ProbeSpec(
-        args=options, criteria=None, max_length=args.length, encoder=str(work.encoder), precision="none",
+        args=options, criteria=None, max_length=args.length, encoder=str(work.encoder), precision="none", on_cpu=False,
         accumulates=False, memory_gb=args.memory_gb, margin=0.0, limited=True,
     )  # fmt: skip
     with ProbeSession(spec) as session:

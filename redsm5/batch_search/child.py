@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
@@ -50,6 +50,7 @@ class ProbeSpec:
         max_length: Tokens of a window.
         encoder: Its id.
         precision: ``runtime.precision``.
+        on_cpu: Whether the training is to run on the CPU, whatever else there is.
         accumulates: Whether gradients of one batch are there while the next one passes.
         memory_gb: What there is at most, in 2^30 bytes; None for all of the device.
         margin: Share of it that is to stay free.
@@ -62,6 +63,7 @@ class ProbeSpec:
     max_length: int
     encoder: str
     precision: Literal["none", "bf16", "fp16"]
+    on_cpu: bool
     accumulates: bool
     memory_gb: float | None
     margin: float
@@ -124,7 +126,7 @@ class _Prober:
     def __init__(self, spec: ProbeSpec, folder: Path) -> None:
         quiet_libraries()
         self.spec = spec
-        self.memory: Memory = memory()
+        self.memory: Memory = memory(on_cpu=spec.on_cpu)
         total = self.memory.available()
         if spec.memory_gb is not None:
             total = min(total, round(spec.memory_gb * GB)) if spec.limited else round(spec.memory_gb * GB)
@@ -141,7 +143,8 @@ class _Prober:
     def probe(self, windows: int, eval_windows: int) -> Reading:
         """Two optimizer steps, the second of the full size, and one validation batch."""
         data, model = cast(ProbeData, self.cli.datamodule), self.cli.model
-        data.train_windows, data.eval_windows = _sizes(windows, accumulates=self.spec.accumulates), eval_windows
+        data.train_windows = _sizes(windows, self.memory.repeats, accumulates=self.spec.accumulates)
+        data.eval_windows = eval_windows
         phases = PhasePeaks(self.memory, self.ready.limit if self.spec.limited else None)
         trainer = self.cli.make_trainer(
             phases,
@@ -150,6 +153,10 @@ class _Prober:
             accumulate_grad_batches=2 if self.spec.accumulates else 1,
             default_root_dir=str(self._folder),
         )
+        plugin: Any = trainer.precision_plugin
+        if getattr(plugin, "scaler", None) is not None:
+            # At the usual scale the first gradients overflow, the step is skipped, and there are no optimizer states.
+            plugin.scaler = torch.amp.GradScaler(init_scale=1.0)
         started = time.monotonic()
         failure = None
         try:
@@ -170,13 +177,10 @@ class _Prober:
         return Reading(windows, eval_windows, fits, peaks, seconds, failure)
 
 
-def _sizes(windows: int, *, accumulates: bool) -> tuple[int, ...]:
-    """Windows of each batch: small ones until optimizer states (and gradients) are there, then the full size.
-
-    On a GPU the full size comes twice, since its second batch meets what the first has left in the allocator.
-    """
-    full = (windows, windows) if torch.cuda.is_available() else (windows,)
-    small = (4 if accumulates else 1 + len(full)) - len(full)
+def _sizes(windows: int, repeats: int, *, accumulates: bool) -> tuple[int, ...]:
+    """Windows of each batch: small ones until optimizer states (and gradients) are there, then the full size."""
+    full = (windows,) * repeats
+    small = (4 if accumulates else 1 + repeats) - repeats
     return (1,) * small + full
 
 

@@ -19,6 +19,8 @@ class Memory(ABC):
 
     name: str
     """Of the device"""
+    repeats = 1
+    """How often the full batch is to be passed"""
 
     @abstractmethod
     def available(self) -> int:
@@ -43,6 +45,9 @@ class Memory(ABC):
 
 class CudaMemory(Memory):
     """A GPU: the caching allocator's count, and beside it what the driver and other processes hold."""
+
+    # A second batch meets what the first has left in the allocator.
+    repeats = 2
 
     def __init__(self) -> None:
         self.name = torch.cuda.get_device_name()
@@ -110,9 +115,13 @@ class CpuMemory(Memory):
         return max(_status("VmData") - _status("RssAnon"), 0)
 
 
-def memory() -> Memory:
-    """That of the device that training uses here."""
-    return CudaMemory() if torch.cuda.is_available() else CpuMemory()
+def memory(*, on_cpu: bool = False) -> Memory:
+    """That of the device that training uses here.
+
+    Args:
+        on_cpu: Whether it uses the CPU, whatever else there is.
+    """
+    return CudaMemory() if torch.cuda.is_available() and not on_cpu else CpuMemory()
 
 
 def _status(key: str) -> int:

@@ -10,6 +10,7 @@ from redsm5.batch_search.child import ProbeSpec
 from redsm5.batch_search.settings import criteria_file, setting_of
 from redsm5.batch_search.tune import Mode, Request
 from redsm5.batch_search.units import Shape
+from redsm5.errors import UserError
 from redsm5.modules.network import TOKENS_PER_FORWARD
 
 CARD_GB = 24.0
@@ -42,8 +43,10 @@ def request_of(args: tuple[str, ...], config: Namespace, shape: Shape, budget: B
         accumulates: Whether batches will be accumulated.
 
     Raises:
-        UserError: The criteria file cannot be read.
+        UserError: The criteria file cannot be read, or memory of the device cannot be limited.
     """
+    if config.trainer.accelerator == "mps" and budget.mode != "fake":
+        raise UserError("trainer.accelerator is mps, of which no process can be limited; use --predict, or cpu")
     memory_gb = budget.memory_gb or (CARD_GB if budget.mode == "fake" else None)
     setting = setting_of(config, accumulates=accumulates)
     spec = ProbeSpec(
@@ -52,6 +55,7 @@ def request_of(args: tuple[str, ...], config: Namespace, shape: Shape, budget: B
         max_length=setting.max_length,
         encoder=setting.encoder,
         precision=config.runtime.precision,
+        on_cpu=config.trainer.accelerator == "cpu",
         accumulates=accumulates,
         memory_gb=memory_gb,
         margin=budget.margin,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -96,6 +97,8 @@ class ProbeSession:
         return answer
 
     def _start(self) -> None:
+        # Asked any other way whether there is a GPU, the server could not be forked for its use.
+        os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(PRELOAD))
         self._pipe, theirs = context.Pipe()

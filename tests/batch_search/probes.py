@@ -16,7 +16,7 @@ def spec_of(encoder: Path | str, *more: str, **changes) -> ProbeSpec:
         "--trainer.accelerator=cpu", "--runtime.threads=1", *more,
     )  # fmt: skip
     values = {
-        "args": args, "criteria": None, "max_length": 64, "encoder": str(encoder), "precision": "none",
+        "args": args, "criteria": None, "max_length": 64, "encoder": str(encoder), "precision": "none", "on_cpu": True,
         "accumulates": False, "memory_gb": None, "margin": 0.05, "limited": True,
     }  # fmt: skip
     return ProbeSpec(**{**values, **changes})
