@@ -49,9 +49,9 @@ def counted_gb(entry: Entry) -> float:
     grid = Grid((entry.encoder,), (entry.max_length,), (entry.precision,), (entry.checkpointing,), (entry.peft,))
     (request,) = requests(COMMON, grid, Budget(entry.device.memory_gb, entry.device.margin, "fake"))
     with FakeSession(replace(request.spec, limited=False)) as session:
-        peaks = session.probe(entry.windows, 1).peaks
+        peaks = session.probe(entry.windows, entry.eval_windows or 1).peaks
     assert peaks is not None
-    return peaks.passes / GB
+    return peaks.largest / GB
 
 
 def _arguments() -> argparse.Namespace:

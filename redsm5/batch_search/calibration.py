@@ -56,7 +56,7 @@ class Entry(Frozen):
     unit: int = Field(ge=1, description="Windows of the largest example: sizes that were tried are multiples of it.")
     windows: int | None = Field(ge=1, description="Windows of max_length tokens that fit a training batch; null: none.")
     eval_windows: int | None = Field(ge=1, description="Likewise in an evaluation batch.")
-    peak_gb: float | None = Field(description="Peak memory of that training batch, in 2^30 bytes.")
+    peak_gb: float | None = Field(description="Peak memory of both, in 2^30 bytes.")
     predicted_gb: float | None = Field(description="The same as the two smallest probes predict it.")
     needs_gb: float | None = Field(description="What one example needs, where it does not fit.")
     probes: int = Field(ge=1, description="Sizes that were tried.")
@@ -78,7 +78,7 @@ class Calibration(Frozen):
     entries: tuple[Entry, ...] = ()
 
     def usable(self, setting: Setting, name: str, memory_gb: float, margin: float) -> Entry | None:
-        """An entry that holds on a device with this much memory: found with these versions, and with no more memory.
+        """An entry that holds on a device with this much memory: tried with these versions, and its peak fits.
 
         Args:
             setting: Of the config.
@@ -86,13 +86,12 @@ class Calibration(Frozen):
             memory_gb: What there is now.
             margin: Share that is to stay free, at least.
         """
-        here = Device.here(name, memory_gb, margin)
+        here, limit = Device.here(name, memory_gb, margin), memory_gb * (1 - margin)
         for entry in reversed(self.entries):
             there = entry.device
             same = (there.name, there.torch, there.transformers) == (here.name, here.torch, here.transformers)
-            enough = there.memory_gb <= memory_gb * 1.001 and there.margin >= margin
-            found = entry.windows is not None and entry.method != "fake"
-            if entry.setting == setting and same and enough and found:
+            tried = entry.method != "fake" and entry.windows is not None
+            if entry.setting == setting and same and tried and entry.peak_gb is not None and entry.peak_gb <= limit:
                 return entry
         return None
 

@@ -12,7 +12,7 @@ from redsm5.batch_search.fake_batch import fake_batch
 from redsm5.batch_search.fake_cuda import AsOnCuda
 from redsm5.batch_search.live_bytes import LiveBytes
 from redsm5.datamodules.batch import Batch
-from redsm5.modules.encoder_build import BuiltEncoder
+from redsm5.modules.encoder_build import built
 from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.module import MultiTaskModule
 from redsm5.peft.freezing import NoFreezing
@@ -110,7 +110,7 @@ def head_lines(
 def _heads(model: MultiTaskModule, encoder: EncoderModel, n_outputs: int) -> MultiTaskModule:
     """A copy of the module with a network whose encoder is there but never run."""
     heads = copy.deepcopy(model)
-    option = BuiltEncoder(id=model.encoder_option.id, model=encoder, random_weights=True)
+    option = built(model.encoder_option.id, encoder)
     heads.network = heads.make_network(option, n_outputs=n_outputs, peft=NoPEFT(), freezing=NoFreezing())
     heads.criteria_loss = model.criteria_loss_option.build((POSITIVE_RATE,) * n_outputs)
     return heads

@@ -76,7 +76,7 @@ def search(request: Request, tell: Tell) -> Entry:
         unit=request.shape.train,
         windows=training.size * request.shape.train if training else None,
         eval_windows=evaluation.size if evaluation else None,
-        peak_gb=_gb(training.peak) if training else None,
+        peak_gb=_gb(run.together) if training else None,
         predicted_gb=_gb(_from_small(run.trained, training.size)) if training else None,
         needs_gb=_gb(needs),
         probes=len(run.readings),
@@ -99,6 +99,8 @@ class _Search:
         self.request = request
         self.readings: list[Reading] = []
         self.trained: list[Tried] = []
+        self.together: int | None = None
+        """Peak of the last training batch and evaluation batch that fitted in one probe"""
         self._session = session
         self._tell = tell
 
@@ -132,6 +134,8 @@ class _Search:
     def _evaluation(self, windows: int, *, beside: int = 1) -> Tried:
         """An evaluation batch of so many windows, after a training batch of so many examples."""
         reading = self._read(beside * self.request.shape.train, windows)
+        if reading.peaks is not None:
+            self.together = reading.peaks.largest
         return Tried(windows, reading.fits, reading.peaks.evaluation if reading.peaks else None)
 
     def _read(self, windows: int, eval_windows: int) -> Reading:

@@ -30,7 +30,7 @@ from redsm5.encoder_check.result import FORMATS, CheckResult, tokenizer_kind
 from redsm5.encoder_check.snapshot import own_cache
 from redsm5.errors import UserError
 from redsm5.modules.encoder import Encoder
-from redsm5.modules.encoder_build import BuiltEncoder
+from redsm5.modules.encoder_build import built
 from redsm5.modules.encoder_model import EncoderModel
 from redsm5.modules.encoder_sparse import BigBirdEncoder, LongformerEncoder
 from redsm5.modules.module import MultiTaskModule
@@ -179,7 +179,7 @@ class _Check:
         )
         data.setup()
         self._tokenizer(data)
-        module = MultiTaskModule(BuiltEncoder(id=self.facts.id, model=encoder), optimizer=SGD(lr=RATE, head_lr=RATE))
+        module = MultiTaskModule(built(self.facts.id, encoder), optimizer=SGD(lr=RATE, head_lr=RATE))
         watch = _Watch()
         trainer: pl.Trainer = TrainerOptions(accelerator="cpu", max_epochs=1).build(
             callbacks=[watch], max_steps=1, limit_val_batches=0, enable_checkpointing=False, enable_progress_bar=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -15,15 +15,34 @@ from redsm5.modules.encoder_sparse import BigBirdEncoder, LongformerEncoder
 _WRAPPERS: dict[str, type[EncoderModel]] = {"longformer": LongformerEncoder, "big_bird": BigBirdEncoder}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuiltEncoder(Encoder):
-    """An encoder that is built already, in place of the option that builds one."""
+@dataclass(frozen=True)
+class BuiltEncoder:
+    """An encoder that is built already, in place of the option that builds one: its fields, and its ``build``.
 
+    It is no ``Encoder``, or a config could name it: whatever stands under an option's class is a variant of it.
+    """
+
+    id: str
     model: nn.Module
+    revision: str | None = None
+    gradient_checkpointing: bool = False
+    hidden_dropout: float | None = None
+    attention_dropout: float | None = None
+    random_weights: bool = True
 
     def build(self) -> Any:
         """What it is."""
         return self.model
+
+
+def built(id: str, model: nn.Module) -> Encoder:
+    """An encoder that is built already, as an option.
+
+    Args:
+        id: Its name in messages.
+        model: The encoder.
+    """
+    return cast(Encoder, BuiltEncoder(id, model))
 
 
 def wrap(model: PreTrainedModel, *, gradient_checkpointing: bool = False) -> EncoderModel:

@@ -38,7 +38,7 @@ def test_entries_are_added_and_replaced_where_they_are_of_the_same_setting_devic
         ({}, 80.0, True),  # found with less memory: it fits
         ({}, 16.0, False),
         ({"margin": 0.1}, 24.0, True),
-        ({"margin": 0.01}, 24.0, False),
+        ({"peak_gb": 23.5}, 24.0, False),
         ({"name": "another card"}, 24.0, False),
         ({"method": "fake"}, 24.0, False),  # counted, not tried
         ({"windows": None}, 24.0, False),

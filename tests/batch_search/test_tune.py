@@ -46,7 +46,7 @@ def test_search_finds_what_fits_and_no_third_more_does(tiny_encoder, seed):
     wanted = request(tiny_encoder, f"--seed_everything={seed}")
     entry = search(wanted, lambda _: None)
     assert entry.windows > 50
-    assert entry.peak_gb <= LIMIT_GB * 0.95
+    assert entry.peak_gb <= LIMIT_GB * 0.97
     assert entry.peak_gb >= LIMIT_GB * 0.85
     with ProbeSession(wanted.spec) as session:
         assert session.probe(entry.windows, entry.eval_windows).fits

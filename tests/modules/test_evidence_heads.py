@@ -8,6 +8,7 @@ from span_batches import make_batch, only, random_batch, random_sentences, with_
 from tiny import write_tiny_corpus
 
 from redsm5.datamodules.datamodule import ReDSM5DataModule
+from redsm5.datamodules.loading import batch_loader
 from redsm5.metrics.evidence import hits
 from redsm5.modules.collector import PredictionCollector
 from redsm5.modules.decoding import SpanDecoding
@@ -225,7 +226,7 @@ def test_head_learns_to_find_the_evidence_of_a_handful_of_posts(option, tiny_enc
     module.eval()
     collector = PredictionCollector(data.n_criteria, SpanDecoding())
     with torch.no_grad():
-        for batch in data._loader(data._sampler("train", training=False)):
+        for batch in batch_loader(data._sampler("train", training=False), workers=0, seed=0):
             collector.add(batch, module(batch), module.network.evidence_head)
     found, bound = [], []
     for gold, predicted in zip(data.gold("train"), collector.result(data.all_post_ids()), strict=True):
