@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
+
 from redsm5.batch_search.request import Budget, request_of
 from redsm5.batch_search.tune import Request
 from redsm5.batch_search.units import MOST_EVAL_EXAMPLES, MOST_EXAMPLES, Shape
@@ -74,7 +76,8 @@ def requests(args: Sequence[str], grid: Grid, budget: Budget) -> Iterator[Reques
                     continue  # a method that does not fit the family
                 for length in grid.lengths:
                     for precision in grid.precisions:
-                        if length > known.context:
+                        no_gpu = budget.mode != "fake" and not torch.cuda.is_available()
+                        if length > known.context or (precision == "fp16" and no_gpu):
                             continue
                         config.data.max_length, config.runtime.precision = length, precision
                         sized = (*own, f"--data.max_length={length}", f"--runtime.precision={precision}")

@@ -66,7 +66,7 @@ def find(
     accumulates = config.trainer.accumulate_grad_batches > 1 or effective is not None
     request = request_of(tuple(args), config, shape, budget, accumulates=accumulates)
     earlier = _earlier(request, budget, file) if reuse else None
-    if earlier is not None and (chosen := _batches(shape, earlier, effective)) is not None:
+    if earlier is not None and (chosen := _batches(shape, earlier, effective)) is not None and _is_full(earlier, shape):
         return Found(earlier, shape, chosen)
     entry = entry_of(request, tell)
     add_entry(file, entry)
@@ -74,6 +74,12 @@ def find(
     if chosen is None:
         raise UserError(too_large(entry, shape))
     return Found(entry, shape, chosen)
+
+
+def _is_full(entry: Entry, shape: Shape) -> bool:
+    """Whether memory ended the search, or what would end it now: a small corpus may have, long before."""
+    full = (entry.peak_gb or 0) >= 0.8 * entry.device.memory_gb * (1 - entry.device.margin)
+    return full or (entry.windows or 0) >= shape.most * shape.train
 
 
 def _batches(shape: Shape, entry: Entry, effective: int | None) -> Batches | None:

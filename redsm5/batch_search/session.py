@@ -81,7 +81,8 @@ class ProbeSession:
         """
         self.ready()
         assert self._pipe is not None
-        self._pipe.send((windows, eval_windows))
+        with suppress(BrokenPipeError):  # it is gone, which the answer says
+            self._pipe.send((windows, eval_windows))
         answer = self._receive()
         if answer is None:
             how = self._how_it_ended()

@@ -79,7 +79,7 @@ def search(request: Request, tell: Tell) -> Entry:
         peak_gb=_gb(run.together) if training else None,
         predicted_gb=_gb(_from_small(run.trained, training.size)) if training else None,
         needs_gb=_gb(needs),
-        probes=len(run.readings),
+        probes=max(len(run.readings), 1),
         seconds=round(time.monotonic() - started, 2),
     )
 

@@ -84,6 +84,7 @@ def batches(shape: Shape, windows: int, eval_windows: int, *, effective: int | N
     if windows < shape.train or eval_windows < shape.evaluation[0]:
         return None
     if shape.by_tokens:
+        windows = min(windows, shape.most * shape.train)
         return Batches(windows * shape.max_length, eval_windows * shape.max_length, None, by_tokens=True)
     train = min(windows // shape.train, shape.most)
     accumulate = None

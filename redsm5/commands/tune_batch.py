@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -110,7 +111,7 @@ def _overlay(options: dict[str, int], by_tokens: bool) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.memory_gb is not None and not args.memory_gb > 0:
+    if args.memory_gb is not None and not 0 < args.memory_gb < math.inf:
         raise UserError(f"--memory-gb is {args.memory_gb:g}; it must be above 0")
     if not 0 <= args.margin < 1:
         raise UserError(f"--margin is {args.margin:g}; it is a share, from 0 to below 1")
@@ -154,6 +155,6 @@ def _of(option: str, text: str | None, known: tuple[T, ...]) -> tuple[T, ...]:
     names = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(names - set(known))
     if unknown or not names:
-        listed = ", ".join(known) if len(known) < 12 else "listed by redsm5 models"
-        raise UserError(f"{option} names {unknown[0] if unknown else 'nothing'}; there are {listed}")
+        listed = f"there are {', '.join(known)}" if len(known) < 12 else "redsm5 models lists what there is"
+        raise UserError(f"{option} names {unknown[0] if unknown else 'nothing'}; {listed}")
     return tuple(name for name in known if name in names)

@@ -32,7 +32,8 @@ def with_batches(args: list[str]) -> list[str]:
         return args
     off = [*args, f"--no_{KEY}"]
     folder = RunFolder.named(config.run_dir)
-    if folder.config.exists() and not config.fresh:
+    # Further ranks of one machine start when the first has written its config.
+    if folder.config.exists() and (is_further_rank() or not config.fresh):
         return [*off, *_options(_sizes_of(folder))]
     if is_further_rank():
         raise UserError(

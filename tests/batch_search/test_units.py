@@ -63,3 +63,7 @@ def test_evaluation_is_tried_up_to_a_few_chunks_and_always_with_the_longest_post
     assert shape().most_eval_windows(tokens_per_forward=16_384) == sum(POSTS)
     assert shape(evaluation=(700, 1)).most_eval_windows(tokens_per_forward=16_384) == 700
     assert shape(evaluation=(2, 1)).most_eval_windows(tokens_per_forward=16_384) == 3
+
+
+def test_batches_of_a_token_budget_stop_at_the_largest_batch_of_interest():
+    assert batches(shape(by_tokens=True, most=5), 2048, 60).train == 5 * 4 * 128
