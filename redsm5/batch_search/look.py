@@ -7,10 +7,8 @@ from functools import partial
 from jsonargparse import Namespace
 
 from redsm5.batch_search.units import LONGEST_POST, MOST_EVAL_EXAMPLES, MOST_EXAMPLES, MOST_SHARE, Shape
-from redsm5.encoder_check.child import ChildDied, Tell, in_child
+from redsm5.children import ChildDied, Tell, in_child
 from redsm5.errors import UserError
-
-PRELOAD = ("redsm5.batch_search.child",)
 
 
 def shape_of(args: tuple[str, ...], config: Namespace) -> Shape:
@@ -31,7 +29,7 @@ def shape_of(args: tuple[str, ...], config: Namespace) -> Shape:
         found = (1 + -(-max(LONGEST_POST - room, 0) // (room - data.stride)),) * MOST_EVAL_EXAMPLES
     else:
         try:
-            outcome = in_child(partial(_sizes, args), preload=PRELOAD)
+            outcome = in_child(partial(_sizes, args))
         except ChildDied as error:
             raise UserError(f"the corpus could not be read: {error}; redsm5 data check says more") from error
         if isinstance(outcome, UserError):

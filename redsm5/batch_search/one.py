@@ -14,11 +14,9 @@ from redsm5.batch_search.results import too_large
 from redsm5.batch_search.session import ProbeCrashed, ProbeSession
 from redsm5.batch_search.tune import Request, search
 from redsm5.batch_search.units import Batches, Shape, batches
+from redsm5.children import ChildDied, Tell, in_child
 from redsm5.cli import build_cli
-from redsm5.encoder_check.child import ChildDied, Tell, in_child
 from redsm5.errors import UserError
-
-PRELOAD = ("redsm5.batch_search.child",)
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def entry_of(request: Request, tell: Callable[[str], None]) -> Entry:
             return search(request, tell)
         from functools import partial
 
-        outcome = in_child(partial(_in_child, request), preload=PRELOAD)
+        outcome = in_child(partial(_in_child, request))
     except (ProbeCrashed, ChildDied) as error:
         raise UserError(f"{request.setting.encoder} cannot be tried: {error}; add --debug to see why") from error
     if isinstance(outcome, UserError):

@@ -103,6 +103,8 @@ class ProbeData(ReDSM5DataModule):
         full = [
             (e, n) for e, n, length in zip(examples, counts.tolist(), lengths, strict=True) if length == max(lengths)
         ]
+        # Pairs with the longest criterion first: the others leave some of a window.
+        full.sort(key=lambda found: -len(sampler.dataset.layout.frame(found[0].criterion)))
         short = examples[int(lengths.argmin())]
         planned = [PlannedBatch(0, tuple(_filled(full, short, size))) for size in sizes]
         if not training:  # a post whose pairs are not all predicted has no figures
@@ -125,14 +127,15 @@ class _Planned(Sampler[PlannedBatch]):
 
 
 def _filled(full: Sequence[tuple[Example, int]], short: Example, size: int) -> Iterator[Example]:
-    """Full examples in turn, with their windows, until they make up a size; the last window is that of a short one."""
-    left = size - 1
+    """Full examples in turn until their windows, and the one of a short example, make up a size, or a little more."""
+    left = size - 1 if size > 1 else 1
     for example, count in cycle(full):
-        if left < count:
+        if left <= 0:
             break
         yield example
         left -= count
-    yield from [short] * (left + 1) if size > 1 else [full[0][0]]
+    if size > 1:
+        yield short
 
 
 def _whole(chosen: Sequence[Example], examples: Sequence[Example]) -> Iterator[Example]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -16,12 +14,8 @@ from typing import Self
 
 from redsm5.batch_search.child import ProbeSpec, Ready, serve
 from redsm5.batch_search.peaks import Reading
-from redsm5.encoder_check.child import ending
+from redsm5.children import ending, fork_server
 from redsm5.errors import UserError
-
-PRELOAD = ("redsm5.batch_search.child",)
-"""What the server that children are forked from imports, once; it runs no operation of torch, after which none could be
-forked."""
 
 
 class ProbeCrashed(Exception):
@@ -98,15 +92,12 @@ class ProbeSession:
         return answer
 
     def _start(self) -> None:
-        # Asked any other way whether there is a GPU, the server could not be forked for its use.
-        os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOAD))
+        context = fork_server()
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=serve, args=(replace(self._spec, folder=tempfile.gettempdir()), theirs), daemon=True
-        )
-        self._process.start()
+        spec = replace(self._spec, folder=tempfile.gettempdir())
+        process = context.Process(target=serve, args=(spec, theirs), daemon=True)
+        process.start()
+        self._process = process
         theirs.close()
         with suppress(EOFError, ConnectionResetError):
             self._folder = self._pipe.recv()

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from redsm5.catalog import EncoderFacts
+from redsm5.children import ChildDied, Tell, in_child
 from redsm5.datamodules.synth import generate, write
-from redsm5.encoder_check.child import ChildDied, Tell, in_child
 from redsm5.encoder_check.result import CheckResult, tokenizer_kind
 
 POSTS = 40
@@ -45,7 +45,7 @@ def check_all(
 def _check(facts: EncoderFacts, corpus: Path, folder: Path, *, download: bool) -> CheckResult:
     started = time.monotonic()
     try:
-        return in_child(partial(_in_child, facts, corpus, folder, download), preload=("redsm5.encoder_check.check",))
+        return in_child(partial(_in_child, facts, corpus, folder, download))
     except ChildDied as error:
         seconds = time.monotonic() - started
         return CheckResult(facts.id, facts.family, tokenizer_kind(facts), seconds=seconds, failure=str(error))

@@ -16,6 +16,7 @@ from redsm5.batch_search.session import ProbeCrashed, ProbeSession
 from redsm5.batch_search.settings import setting_of
 from redsm5.batch_search.tune import Request, search
 from redsm5.batch_search.units import Shape
+from redsm5.children import fork_server
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 
@@ -27,6 +28,7 @@ LIMIT_GB = 0.8
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     """No probe leaves a file, however it ends."""
+    fork_server()  # before: its socket outlives a test, and needs a short name
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from child_samples import answer, die, kill
 
-from redsm5.encoder_check.child import ChildDied, in_child
+from redsm5.children import ChildDied, in_child
 
 
 def test_child_returns_its_result_from_another_process():

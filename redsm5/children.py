@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from typing import TypeVar
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
 
 
+NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
+"""With it torch asks the driver whether there is a GPU; asked any other way, a process cannot be forked for its use."""
+
+
+PRELOAD = ("redsm5.run.lightning_cli",)
+"""What the server imports; it runs no operation of torch, after which no process could be forked."""
+
+
 class ChildDied(Exception):
     """The process ended without a result; the message is a sentence."""
 
 
-def in_child(function: Callable[[Tell], T], *, preload: tuple[str, ...] = ()) -> T:
-    """Call a function in a new process.
+def fork_server() -> ForkServerContext:
+    """The running server that processes are forked from; it has imported what takes seconds, and done nothing else."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    before = os.environ.get(NVML_CHECK)
+    os.environ[NVML_CHECK] = "1"
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[NVML_CHECK]
+        else:
+            os.environ[NVML_CHECK] = before
+    return context
 
-    The process is forked from a server that has imported the modules of `preload` and done nothing else: importing
-    torch takes seconds, and a process in which it has worked cannot be forked.
+
+def in_child(function: Callable[[Tell], T]) -> T:
+    """Call a function in a new process.
 
     Args:
         function: Can be pickled; is given a function to say what it does next.
-        preload: Names of modules.
 
     Returns:
         What it returned.
@@ -32,8 +55,7 @@ def in_child(function: Callable[[Tell], T], *, preload: tuple[str, ...] = ()) ->
     Raises:
         ChildDied: It was killed, or raised.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
+    context = fork_server()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_call, args=(function, theirs), daemon=True)
     process.start()
