@@ -19,7 +19,7 @@ NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 """With it torch asks the driver whether there is a GPU; asked any other way, a process cannot be forked for its use."""
 
 
-PRELOAD = ("redsm5.run.lightning_cli",)
+PRELOAD = ("redsm5.run.fit",)
 """What the server imports; it runs no operation of torch, after which no process could be forked."""
 
 

@@ -1,4 +1,4 @@
-"""The one exception that is shown to a user as a sentence."""
+"""The exception that is shown to a user as a sentence, and the kinds that a search tells apart."""
 
 
 class UserError(Exception):
@@ -7,3 +7,11 @@ class UserError(Exception):
     The message is one sentence that says what is wrong, where (file, row, key) and what to do.
     The command line prints it without a traceback and exits with code 2. It never holds post text.
     """
+
+
+class OutOfMemory(UserError):
+    """A training needed more memory than there is."""
+
+
+class Diverged(UserError):
+    """A training whose numbers are no numbers any more."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from redsm5.errors import UserError
+from redsm5.errors import Diverged
 from redsm5.metrics.records import GoldPost, PredictedPost
 
 FloatArray = NDArray[np.float64]
@@ -42,7 +42,7 @@ def pair_up(gold: Sequence[GoldPost], predicted: Sequence[PredictedPost], criter
 
     Raises:
         ValueError: A post is missing, foreign or there twice, or has another number of criteria.
-        UserError: A probability or score is not a number, as after a diverged training.
+        Diverged: A probability or score is not a number, as after a diverged training.
     """
     if not gold:
         raise ValueError("there are no posts to score")
@@ -77,7 +77,7 @@ def _check_post(truth: GoldPost, guess: PredictedPost, k: int) -> None:
     if not all(0.0 <= p <= 1.0 for p in guess.probabilities) or any(
         s.score != s.score for spans in guess.candidates for s in spans
     ):
-        raise UserError(
+        raise Diverged(
             f"the prediction for post {truth.post_id!r} is not a number between 0 and 1: "
             "the training has diverged; lower the learning rate or use another precision"
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from redsm5.datamodules.batch import Batch
-from redsm5.errors import UserError
+from redsm5.errors import Diverged
 from redsm5.metrics.records import PredictedPost, ScoredSpan
 from redsm5.modules.decoding import SpanDecoding, decode
 from redsm5.modules.evidence_module import EvidenceModule
@@ -38,12 +38,12 @@ class PredictionCollector:
         """Take the predictions of a batch: one post per example, or one (post, criterion) pair.
 
         Raises:
-            UserError: They are not finite, as after a training that diverged.
+            Diverged: They are not finite, as after a training that diverged.
         """
         probabilities = _to_numpy(output.criteria_logits.sigmoid())
         candidates = head.candidates(output.evidence, batch, self.decoding)
         if not (np.isfinite(probabilities).all() and np.isfinite(candidates.score).all()):
-            raise UserError(
+            raise Diverged(
                 "the training has diverged: the model's outputs are no numbers any more; lower model.optimizer.lr and "
                 "head_lr, or set trainer.gradient_clip_val"
             )

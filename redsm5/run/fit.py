@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from lightning.pytorch import Callback
 from rich.console import Console
 
 from redsm5.atomic import write_text_atomically
@@ -21,7 +22,7 @@ from redsm5.callbacks.run_events import RunEvents
 from redsm5.callbacks.stop_signals import RunStopped, StopSignals
 from redsm5.callbacks.throughput import Throughput
 from redsm5.cli import build_cli
-from redsm5.errors import UserError
+from redsm5.errors import OutOfMemory
 from redsm5.logs import event, run_logs
 from redsm5.pretraining.resolve import PretrainingEnded, keep_record, with_pretrained_encoder
 from redsm5.run.crash import crash_logs_go_to
@@ -34,8 +35,13 @@ from redsm5.run.tracking import send_backlog, tracking_of
 from redsm5.run.tuned_batch import with_batches
 
 
-def run(args: list[str]) -> int:
-    """Parse, train, evaluate, report; returns the exit code."""
+def run(args: list[str], *watchers: Callback) -> int:
+    """Parse, train, evaluate, report; returns the exit code.
+
+    Args:
+        args: Config options, as on the command line.
+        watchers: Callbacks of who started the fit; they come before those that write checkpoints.
+    """
     try:
         args = with_pretrained_encoder(args)  # first: batches are found for the encoder of the fit
     except PretrainingEnded as ended:
@@ -58,7 +64,7 @@ def run(args: list[str]) -> int:
             if resume_from is None and folder.metrics.exists():
                 print(f"{folder.path} holds no state to go on from: the training starts over", flush=True)
             try:
-                facts = train(cli, folder, resume_from)
+                facts = train(cli, folder, resume_from, *watchers)
             except RunStopped as stopped:
                 print(stopped, file=sys.stderr, flush=True)
                 event("stopped", reason=str(stopped), signal=stopped.number)
@@ -69,7 +75,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[str, Any]:
+def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None, *watchers: Callback) -> dict[str, Any]:
     """Train to the end, from the start or from a checkpoint, which may be the last of a training that has ended.
 
     Returns:
@@ -77,7 +83,8 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
 
     Raises:
         RunStopped: It was asked to stop, and its state is saved.
-        UserError: Memory was not enough, the disk is full, or the training diverged.
+        OutOfMemory: Memory was not enough.
+        UserError: The disk is full, or the training diverged.
     """
     option = cli.config_init.early_stopping
     throughput, stopping, signals = Throughput(), option.build(), StopSignals()
@@ -96,6 +103,7 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
         tracking_of(cli, folder),
         RunEvents(option.monitor),
         *progress(option.monitor),
+        *watchers,
         default_root_dir=str(folder.path),
         plugins=plugins(),
     )
@@ -108,7 +116,7 @@ def train(cli: ReDSM5CLI, folder: RunFolder, resume_from: Path | None) -> dict[s
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(
+        raise OutOfMemory(
             f"out of memory: {ADVICE}; with another config add --fresh, or choose another --run_dir"
         ) from error
     best = folder.kept.best()

@@ -1,0 +1,1 @@
+"""The search: it makes configs and starts fits; nothing below knows of it."""

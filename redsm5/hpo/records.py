@@ -1,0 +1,88 @@
+"""The trials of a study as rows: one per number within the budget, whatever number of attempts it took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from redsm5.hpo.leases import is_lost, slot_of
+from redsm5.report.study_models import TrialReport
+
+REPORT = "redsm5:report"
+"""User attribute of an attempt that has ended: its ``report.json``."""
+PRUNE_HORIZON = 5
+"""Epochs of which the share of pruned trials is reported."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The trials of a study.
+
+    Attributes:
+        ended: Reports of those that have ended, by number.
+        running: Numbers of those that run, or wait to be taken up again.
+        lost: Attempts whose worker was gone.
+    """
+
+    ended: tuple[TrialReport, ...]
+    running: tuple[int, ...]
+    lost: int
+
+    def of(self, state: str) -> list[TrialReport]:
+        """Those that ended in a state."""
+        return [report for report in self.ended if report.state == state]
+
+
+def read_records(study: optuna.Study) -> Records:
+    """All trials, as the database has them now."""
+    ended: dict[int, TrialReport] = {}
+    running: set[int] = set()
+    lost = 0
+    for trial in study.get_trials(deepcopy=False):
+        slot = slot_of(trial)
+        if slot is None:
+            continue
+        if is_lost(trial):
+            lost += 1
+            running.add(slot)
+        elif trial.state.is_finished():
+            ended[slot] = report_of(trial)
+        else:
+            running.add(slot)
+    return Records(tuple(ended[slot] for slot in sorted(ended)), tuple(sorted(running - ended.keys())), lost)
+
+
+def report_of(trial: FrozenTrial) -> TrialReport:
+    """The report that an ended trial carries."""
+    report: TrialReport = TrialReport.model_validate(trial.user_attrs[REPORT])
+    return report
+
+
+def best_first(reports: Iterable[TrialReport], direction: str) -> list[TrialReport]:
+    """Complete trials, the best first; equal values by the lower validation loss, then by number."""
+    sign = 1 if direction == "minimize" else -1
+
+    def rank(report: TrialReport) -> tuple[float, float, int]:
+        assert report.value is not None
+        return sign * report.value, report.metrics.get("val_loss", math.inf), report.trial
+
+    return sorted((r for r in reports if r.state == "COMPLETE" and r.value is not None), key=rank)
+
+
+def first_within(reports: Sequence[TrialReport], direction: str, share: float = 0.01) -> int | None:
+    """Number of the first trial whose value is within a share of the best one."""
+    ranked = best_first(reports, direction)
+    if not ranked:
+        return None
+    best = ranked[0].value or 0.0
+    near = [r.trial for r in ranked if r.value is not None and abs(best - r.value) <= share * abs(best)]
+    return min(near)
+
+
+def states() -> dict[str, TrialState]:
+    """Optuna's states by the names of ours."""
+    return {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED, "FAIL": TrialState.FAIL}

@@ -1,0 +1,77 @@
+"""What stays on the disk of the trials that have ended. Validation predictions do, of every trial: they are small, and
+ensembles and statistics need them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.checkpoints.store import discard
+
+TRIALS = "trials"
+
+
+def trial_folder(study: Path, number: int) -> Path:
+    """Folder of a trial."""
+    return study / TRIALS / f"{number:05d}"
+
+
+def prune_trial(folder: Path, run_dir: Path | None, *, keep_weights: bool) -> None:
+    """Remove of a trial that has ended what cannot matter any more; again changes nothing.
+
+    States to go on from always go, and so do the folders of lost attempts; weights and the page that shows posts go
+    unless they are to be kept.
+
+    Args:
+        folder: Of the trial.
+        run_dir: Of the attempt that ended; None where it left none.
+        keep_weights: Whether it is among the best.
+    """
+    for attempt in folder.glob("attempt-*"):
+        if attempt != run_dir:
+            shutil.rmtree(attempt, ignore_errors=True)
+    if run_dir is None or not run_dir.is_dir():
+        return
+    kept = CheckpointFolder(run_dir / "checkpoints")
+    if keep_weights:
+        for entry in kept.entries("resume"):
+            discard(entry.path)
+    else:
+        shutil.rmtree(kept.path, ignore_errors=True)
+        for page in run_dir.glob("view-*.html"):
+            page.unlink(missing_ok=True)
+
+
+def prune_study(study: Path, ended: dict[int, str], best: Collection[int], done: set[int]) -> None:
+    """Remove what cannot matter any more of all trials.
+
+    Args:
+        study: Folder of the study.
+        ended: Folders of the runs of ended trials, from that of the study, by number.
+        best: Numbers whose weights stay.
+        done: Numbers of which nothing is left to remove: their folders are not looked at; added to.
+    """
+    for number in ended.keys() - done:
+        run = ended[number]
+        prune_trial(trial_folder(study, number), study / run if run else None, keep_weights=number in best)
+        if number not in best:
+            done.add(number)
+
+
+def disk_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder; files that go meanwhile do not count."""
+    total, stack = 0, [os.fspath(folder)]
+    while stack:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return total
