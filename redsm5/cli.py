@@ -34,12 +34,14 @@ OTHER_COMMANDS = {
     "schema": "the JSON Schema of the config or of report.json",
     "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
     "tune-batch": "the largest batches that fit into memory, for a config or for the catalog",
+    "hpo": "search hyperparameters with Optuna: for weeks, on many machines, resumable at any time",
     "clean": "what runs left behind on the disk, and its removal",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }
 """Commands with a parser of their own, in ``redsm5.commands.<name>`` (a dash is an underscore there).
 
 Where the module sets ``TAKES_CONFIG``, options that its parser does not know are those of the config: ``args.config``.
+``ACTIONS`` are words that may come first: ``args.action``; ``args.given`` is everything after it.
 """
 
 
@@ -111,13 +113,15 @@ def _dispatch(argv: list[str]) -> int:
         return int(run_command.run(rest))
     if command in OTHER_COMMANDS:
         module = importlib.import_module(f"redsm5.commands.{command.replace('-', '_')}")
+        actions: tuple[str, ...] = getattr(module, "ACTIONS", ())
+        action = rest.pop(0) if rest and rest[0] in actions else None
         takes_config = getattr(module, "TAKES_CONFIG", False)
         parser = SentenceParser(prog=f"redsm5 {command}", description=OTHER_COMMANDS[command])
         module.add_arguments(parser)
         if not takes_config:
             return int(module.run(parser.parse_args(rest)))
         parsed, config = parser.parse_known_args(rest)
-        parsed.config = config
+        parsed.config, parsed.action, parsed.given = config, action, rest
         return int(module.run(parsed))
     known = ", ".join([*RUN_COMMANDS, *OTHER_COMMANDS])
     raise UserError(f"there is no command {command!r}; the commands are {known}")

@@ -27,7 +27,7 @@ GB = 2**30
 def serve(task: Task, pipe: Connection) -> None:
     """Fit, and send how it ended. Nothing is printed but into the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the worker ends this one
-    _print_into(task.log)
+    print_into(task.log)
     answers: SimpleQueue[bool] = SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, answers), daemon=True).start()
 
@@ -75,7 +75,8 @@ def _listen(pipe: Connection, answers: SimpleQueue[bool]) -> None:
         os._exit(1)
 
 
-def _print_into(log: str) -> None:
+def print_into(log: str) -> None:
+    """Send all that this process prints to the end of a file that others cannot read."""
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -129,13 +128,9 @@ def _parsed(section: object, source: str) -> dict[str, Any]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument(f"--{SECTION}", type=HpoSettings, default=HpoSettings())
     try:
-        parsed = parser.instantiate_classes(parser.parse_object({SECTION: section}))[SECTION]
+        parsed = parser.instantiate(parser.parse_object({SECTION: section}))[SECTION]
     except (ArgumentError, ValueError) as error:
         raise UserError(f"{source}: {config_sentence(str(error), {}, {})}") from error
     return {name: getattr(parsed, name) for name in section}
 
 
-def shipped(name: str) -> Path:
-    """A file that is shipped with the project: beside the package, or below the working directory."""
-    below = Path(name)
-    return below if below.exists() else Path(os.path.dirname(__file__)).parents[1] / name

@@ -36,6 +36,11 @@ class TrialProcess:
         """End the fit that runs, from any thread; ``run`` returns ``killed``."""
         self._end.set()
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether ``end`` was called."""
+        return self._end.is_set()
+
     def run(self, task: Task) -> Ended:
         """Do a fit.
 

@@ -1,0 +1,164 @@
+"""``redsm5 hpo``: the search over hyperparameters."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from redsm5.errors import UserError
+
+if TYPE_CHECKING:
+    from redsm5.hpo.records import Records
+    from redsm5.hpo.settings import HpoSettings
+    from redsm5.hpo.study import Study
+
+TAKES_CONFIG = True
+ACTIONS = ("status", "dashboard")
+DEFAULT_CONFIG = "configs/hpo.yaml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command beside those of the config."""
+    parser.usage = f"{parser.prog} [status|dashboard] [--config FILE ...] [options below] [options of redsm5 fit]"
+    add = parser.add_argument
+    add("--n-trials", metavar="N", type=int, help="trials of the study in total (1000)")
+    add("--space", metavar="FILE", help="the search space: a file, or space, quick, peft, cpu (space)")
+    add("--study-dir", metavar="DIR", help="folder of the study (runs/hpo)")
+    add("--storage", metavar="URL", help="its database, for workers on several machines: postgresql://USER@HOST/NAME, "
+        "mysql://...; by default a file in the folder of the study")  # fmt: skip
+    add("--study", metavar="NAME", help="its name in the database (that of the folder)")
+    add("--workers", metavar="N", type=int, help="processes on this machine, one per GPU (1)")
+    add("--objective", metavar="METRIC", help="validation metric to optimise (val_f1_macro)")
+    add("--seed", metavar="N", type=int, help="of the study (0)")
+    add("--sampler", metavar="CLASS", help="of optuna.samplers, with options in parentheses (TPESampler)")
+    add("--pruner", metavar="CLASS", help="of optuna.pruners, likewise (MedianPruner)")
+    add("--keep", metavar="N", type=int, help="best trials whose weights stay on the disk (5)")
+    add("--show-space", action="store_true", help="print the search space and end")
+    add("--as-worker", action="store_true", help=argparse.SUPPRESS)
+
+
+SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "objective", "seed", "sampler", "pruner",
+            "keep")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, or show how far a search is; returns the exit code.
+
+    Raises:
+        UserError: The options are not usable, or the search cannot go on.
+    """
+    given = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
+    config = list(args.config)
+    if not any(arg.split("=")[0] == "--config" for arg in config) and args.action is None:
+        if not Path(DEFAULT_CONFIG).is_file():
+            raise UserError(f"there is no {DEFAULT_CONFIG} here; give a config with --config FILE")
+        config = ["--config", DEFAULT_CONFIG, *config]
+    from redsm5.hpo.settings import read_settings
+
+    with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
+        settings, rest = read_settings(config, given, Path(scratch))
+        if args.show_space:
+            return _show_space(settings)
+        if args.action is not None:
+            return _status(settings) if args.action == "status" else _dashboard(settings)
+        return _search(settings, rest, args)
+
+
+def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) -> int:
+    from redsm5.hpo.board import Board
+    from redsm5.hpo.finish import finish
+    from redsm5.hpo.records import read_records
+    from redsm5.hpo.study import open_study
+    from redsm5.hpo.worker import Worker
+    from redsm5.hpo.workers import end_with_starter, run_workers
+
+    if args.as_worker:
+        end_with_starter()
+        study = open_study(settings, config, _say)
+        Worker(study, _say).work()
+        return 0
+    study = open_study(settings, config, _say)
+    known = read_records(study.optuna)
+    if known.ended:
+        _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
+    with Board(study, known) as board:
+        if settings.workers == 1:
+            worker = Worker(study, board.tell)
+            worker.work(lambda _: board.update(read_records(study.optuna)))
+        else:
+            run_workers(study, args.given, board, _gpus())
+    report = finish(study, _say)
+    _show(study, report)
+    return 0
+
+
+def _show(study: Study, report: Any) -> None:
+    from redsm5.hpo.finish import BEST_FILE, STUDY_FILE
+    from redsm5.hpo.status import lines
+
+    best = report.best[0]
+    print(*_status_lines(study, lines), sep="\n")
+    print(f"best: trial {best.trial}, {report.objective} {best.value:.4f} on the validation part")
+    if len(report.best) > 1:
+        print(f"as good: {', '.join(str(other.trial) for other in report.best[1:])} (the lower val_loss decided)")
+    if report.test is not None and report.test.value is not None:
+        print(f"on the test part: {report.test.value:.4f}; optimism {report.test.optimism:+.4f}")
+    print(f"{study.folder / STUDY_FILE}\nredsm5 fit --config {study.folder / BEST_FILE}")
+
+
+def _status(settings: HpoSettings) -> int:
+    from redsm5.hpo.status import lines
+    from redsm5.hpo.study import load_study
+
+    print(*_status_lines(load_study(settings), lines), sep="\n")
+    return 0
+
+
+def _status_lines(study: Study, lines: Any) -> list[str]:
+    from collections import Counter
+
+    from redsm5.hpo.records import read_records
+    from redsm5.hpo.retention import disk_bytes
+
+    records: Records = read_records(study.optuna)
+    reasons = Counter(report.reason for report in records.of("FAIL"))
+    direction = study.plan.direction.name.lower()
+    found: list[str] = lines(records, study.settings.n_trials, direction, disk_bytes(study.folder), dict(reasons))
+    return found
+
+
+def _dashboard(settings: HpoSettings) -> int:
+    from importlib.util import find_spec
+
+    from redsm5.hpo.study import load_study
+
+    if find_spec("optuna_dashboard") is None:
+        raise UserError("the dashboard needs optuna-dashboard; install it with pip install 'redsm5[dashboard]'")
+    load_study(settings)
+    os.execvp(sys.executable, [sys.executable, "-m", "optuna_dashboard.cli", settings.url])
+
+
+def _show_space(settings: HpoSettings) -> int:
+    from rich.console import Console
+
+    from redsm5.hpo.space.read import read_space
+    from redsm5.hpo.space.tree import tree
+
+    Console().print(tree(read_space(settings.space)))
+    return 0
+
+
+def _gpus() -> int:
+    # Asked by the driver: a process that has begun to use a GPU would keep memory of it.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,74 @@
+"""What a search shows: a line per trial, whoever ran it, and how far the study is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from redsm5.hpo.records import Records, best_first
+from redsm5.hpo.retention import disk_bytes
+from redsm5.hpo.status import summary, trial_line
+from redsm5.hpo.study import Study
+
+EVERY = 60.0
+"""Seconds between two summaries where there is no terminal."""
+
+
+class Board:
+    """A context manager that shows the trials of a study as they end.
+
+    Args:
+        study: The study.
+        known: Trials that had ended before; they are not shown.
+    """
+
+    def __init__(self, study: Study, known: Records) -> None:
+        self.study = study
+        self._shown = {report.trial for report in known.ended}
+        self._direction = study.plan.direction.name.lower()
+        self._said = time.monotonic()
+        self._bar = Progress(
+            BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"),
+            console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=study.settings.n_trials)
+        self.update(known)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def tell(self, line: str) -> None:
+        """Show a line."""
+        if self._bar.disable:
+            print(line, flush=True)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self, records: Records) -> None:
+        """Show what has ended since."""
+        new = [report for report in records.ended if report.trial not in self._shown]
+        best = best_first(records.ended, self._direction)[:1]
+        for report in new:
+            self._shown.add(report.trial)
+            self.tell(trial_line(report, best[0] if best else None))
+        text = self._summary(records)
+        self._bar.update(self._task, completed=len(records.ended), description=text)
+        if self._bar.disable and new and time.monotonic() - self._said > EVERY:
+            self._said = time.monotonic()
+            self.tell(text)
+
+    def _summary(self, records: Records) -> str:
+        settings = self.study.settings
+        disk = disk_bytes(self.study.folder)
+        return summary(records, settings.n_trials, self._direction, disk, workers=settings.workers)

@@ -1,0 +1,181 @@
+"""What a study comes to: ``study.json``, the best config, and the one look at the test part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from redsm5 import __version__
+from redsm5.atomic import write_text_atomically
+from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.children import ChildDied, Tell, in_child
+from redsm5.errors import UserError
+from redsm5.hpo.records import PRUNE_HORIZON, Records, best_first, first_within, read_records
+from redsm5.hpo.retention import disk_bytes, trial_folder
+from redsm5.hpo.storage import shown_url
+from redsm5.hpo.study import Study
+from redsm5.report.study_models import BestTrial, Counts, Shares, StudyReport, TestResult, TrialReport
+from redsm5.report.writing import read_report
+
+STUDY_FILE = "study.json"
+BEST_FILE = "best.yaml"
+TESTED = "redsm5:tested"
+"""Attribute of the study: numbers of the trials that were evaluated on the test part, in that order."""
+PEAK = "redsm5:peak_disk_bytes"
+"""Attribute of the study: the most bytes that its folder took."""
+
+
+def study_report(study: Study, records: Records) -> StudyReport:
+    """What the database and the folder say of a study now."""
+    plan, ended = study.plan, records.ended
+    attrs = study.optuna.user_attrs
+    ranked = best_first(ended, plan.direction.name.lower())
+    tested: list[int] = attrs.get(TESTED, [])
+    return StudyReport(
+        created=datetime.now(UTC),
+        redsm5=__version__,
+        study=study.settings.name,
+        storage=shown_url(study.settings.url),
+        objective=plan.objective,
+        direction="minimize" if plan.mode == "min" else "maximize",
+        seed=plan.seed,
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+        dimensions=len(study.space.parameters),
+        budget=study.settings.n_trials,
+        counts=Counts(
+            complete=len(records.of("COMPLETE")),
+            pruned=len(records.of("PRUNED")),
+            failed=len(records.of("FAIL")),
+            running=len(records.running),
+            lost_attempts=records.lost,
+        ),
+        reasons=dict(Counter(report.reason for report in records.of("FAIL")).most_common()),
+        shares=_shares(records),
+        best=[_best(study, report) for report in ranked if _ties(report, ranked[0])],
+        first_within_one_percent=first_within(ended, plan.direction.name.lower()),
+        test=_tested(study, ranked[0]) if ranked and ranked[0].trial in tested else None,
+        test_evaluations=len(tested),
+        seconds=_seconds(study, ended),
+        peak_disk_bytes=max(attrs.get(PEAK, 0), disk_bytes(study.folder)),
+    )
+
+
+def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
+    """Test the best trial, unless it was, and write ``study.json`` and the best config.
+
+    Raises:
+        UserError: No trial has trained to its end, or the best one cannot be tested here.
+    """
+    records = read_records(study.optuna)
+    ranked = best_first(records.ended, study.plan.direction.name.lower())
+    if not ranked:
+        reasons = "; ".join(f"{n} x {reason}" for reason, n in Counter(r.reason for r in records.of("FAIL")).items())
+        raise UserError(f"no trial of {study.folder} has trained to its end: {reasons or 'all were pruned'}")
+    best = ranked[0]
+    run = study.folder / best.run
+    tested: list[int] = study.optuna.user_attrs.get(TESTED, [])
+    if best.trial not in tested:
+        if not run.is_dir():
+            raise UserError(f"the best trial is {best.trial}, and its folder {run} is not on this machine; finish there")
+        tell(f"trial {best.trial} is the best one: evaluating it on the test part")
+        # Noted before: a look that was cut short was a look.
+        study.optuna.set_user_attr(TESTED, [*tested, best.trial])
+    if not (run / "predictions-test.jsonl").exists():
+        _test(run, study.folder / "test.log")
+    report = study_report(study, records)
+    write_text_atomically(study.folder / STUDY_FILE, report.model_dump_json(indent=2) + "\n")
+    config = (trial_folder(study.folder, best.trial) / "config.yaml").read_text(encoding="utf-8")
+    write_text_atomically(study.folder / BEST_FILE, best_config(config, study, best))
+    return report
+
+
+def best_config(config: str, study: Study, best: TrialReport) -> str:
+    """The config of the best trial, headed by where it is from and how to run it."""
+    resolved = yaml.safe_load(config)
+    resolved["run_dir"] = "runs/best"
+    return (
+        f"# redsm5 fit --config {BEST_FILE}\n"
+        f"# Trial {best.trial} of the study {study.settings.name}: {best.objective} {best.value:.4f} on the validation "
+        "part.\n" + yaml.safe_dump(resolved, sort_keys=False)
+    )
+
+
+def _shares(records: Records) -> Shares:
+    good = [report for report in records.ended if report.state != "FAIL"]
+    pruned = [report for report in good if report.state == "PRUNED"]
+    early = [report for report in pruned if report.pruned_at is not None and report.pruned_at < PRUNE_HORIZON]
+    stopped = [report for report in good if report.state == "COMPLETE" and report.stopped_early]
+    of = max(1, len(good))
+    return Shares(
+        pruned=len(pruned) / of,
+        pruned_by_epoch_5=len(early) / of,
+        stopped_early=len(stopped) / of,
+        stopped_early_of_complete=len(stopped) / max(1, len(good) - len(pruned)),
+    )
+
+
+def _ties(report: TrialReport, best: TrialReport) -> bool:
+    return report.value == best.value
+
+
+def _best(study: Study, report: TrialReport) -> BestTrial:
+    assert report.value is not None
+    config = trial_folder(study.folder, report.trial) / "config.yaml"
+    weights = CheckpointFolder(study.folder / report.run / "checkpoints").entries("weights")
+    return BestTrial(
+        trial=report.trial,
+        value=report.value,
+        val_loss=report.metrics.get("val_loss"),
+        params=report.params,
+        config=yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else {},
+        run=report.run,
+        checkpoint=str(weights[-1].path.relative_to(study.folder)) if weights else None,
+    )
+
+
+def _tested(study: Study, best: TrialReport) -> TestResult | None:
+    path = study.folder / best.run / "report.json"
+    evaluation = read_report(path).evaluations.get("test") if path.exists() else None
+    if evaluation is None:
+        return None
+    value = evaluation.scalars().get(best.objective.removeprefix("val_"))
+    sign = -1 if study.plan.mode == "min" else 1
+    optimism = None if value is None or best.value is None else sign * (best.value - value)
+    return TestResult(trial=best.trial, evaluation=evaluation, value=value, optimism=optimism)
+
+
+def _seconds(study: Study, ended: tuple[TrialReport, ...]) -> dict[str, float]:
+    sums = {
+        name: sum(getattr(report.seconds, name) for report in ended) for name in ("sampling", "start", "fits", "storage")
+    }
+    times = [trial.datetime_start for trial in study.optuna.get_trials(deepcopy=False) if trial.datetime_start]
+    ends = [trial.datetime_complete for trial in study.optuna.get_trials(deepcopy=False) if trial.datetime_complete]
+    wall = (max(ends) - min(times)).total_seconds() if times and ends else 0.0
+    return {**sums, "wall": wall}
+
+
+def _test(run: Path, log: Path) -> None:
+    try:
+        outcome = in_child(partial(_evaluate, run, log))
+    except ChildDied as error:
+        raise UserError(f"the test of {run} did not end: {error}; {log} says more") from error
+    if isinstance(outcome, UserError):
+        raise outcome
+
+
+def _evaluate(run: Path, log: Path, tell: Tell) -> UserError | None:
+    from redsm5.hpo.child import print_into
+    from redsm5.run.evaluation import run_on_part
+
+    print_into(str(log))
+    try:
+        run_on_part([str(run)], "test")
+    except UserError as error:
+        return error
+    return None

@@ -1,0 +1,247 @@
+"""A study: what all of its trials share, kept in its database, so that every worker does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import yaml
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+
+from redsm5.atomic import write_text_atomically
+from redsm5.callbacks.early_stopping import EarlyStopping
+from redsm5.children import ChildDied, Tell, in_child
+from redsm5.cli import build_cli
+from redsm5.errors import UserError
+from redsm5.hpo.sampling import make_pruner, make_sampler
+from redsm5.hpo.settings import HpoSettings
+from redsm5.hpo.space.check import check_space
+from redsm5.hpo.space.read import read_space
+from redsm5.hpo.space.space import Space
+from redsm5.hpo.storage import open_storage
+from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
+from redsm5.run.lightning_cli import resolved_yaml
+
+PLAN = "redsm5:plan"
+"""Attribute of the study in the database."""
+VERSION: Literal[1] = 1
+ENCODER = "model.encoder.id"
+BASE = "base.yaml"
+"""In the folder of a study: the config that all trials start from."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all trials of a study share.
+
+    Attributes:
+        version: Of this form.
+        space: The search space, as JSON.
+        config: The resolved config that the drawn settings are put over.
+        objective: The metric.
+        seed: Of the study.
+        sampler: As in the settings.
+        pruner: Likewise.
+        training_posts: Posts of the training part.
+    """
+
+    version: int
+    space: dict[str, Any]
+    config: dict[str, Any]
+    objective: str
+    seed: int
+    sampler: str
+    pruner: str
+    training_posts: int
+
+    @property
+    def mode(self) -> Literal["min", "max"]:
+        """Whether the objective is minimised or maximised."""
+        return EarlyStopping(monitor=self.objective).mode  # type: ignore[arg-type]
+
+    @property
+    def direction(self) -> StudyDirection:
+        """The same in Optuna's words."""
+        return StudyDirection.MINIMIZE if self.mode == "min" else StudyDirection.MAXIMIZE
+
+
+@dataclass(frozen=True)
+class Study:
+    """An open study.
+
+    Attributes:
+        settings: How it is searched by this worker.
+        plan: What all trials share.
+        optuna: The study in the database.
+        storage: The database.
+    """
+
+    settings: HpoSettings
+    plan: Plan
+    optuna: optuna.Study
+    storage: RDBStorage
+
+    @property
+    def id(self) -> int:
+        """Of the study in the database."""
+        return self.storage.get_study_id_from_name(self.settings.name)
+
+    @property
+    def folder(self) -> Path:
+        """Of the study."""
+        return self.settings.folder
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return Space.from_json(self.plan.space)
+
+    def base_args(self) -> list[str]:
+        """Options of a fit before anything is drawn."""
+        return ["--config", str(self.folder / BASE)]
+
+
+def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str], None]) -> Study:
+    """Open a study, or begin it.
+
+    Args:
+        settings: How to search.
+        args: Options of ``redsm5 fit`` that all trials share.
+        tell: Says what is done, where it takes long.
+
+    Raises:
+        UserError: Config, corpus, space or database cannot be used, or the study was begun with others.
+    """
+    space = read_space(settings.space)
+    config = _base_config(settings, args, space)
+    check_space(space, args, settings.space)
+    _make_folder(settings.folder)
+    storage = open_storage(settings.url)
+    stored = _stored_plan(storage, settings.name)
+    if stored is None:
+        tell("reading the corpus")
+        # As a trial will: an option that cannot work is said now.
+        posts = _training_posts(_written(settings.folder, config))
+        plan = Plan(
+            VERSION, space.to_json(), config, settings.objective, settings.seed, settings.sampler, settings.pruner, posts
+        )
+    else:
+        plan = replace(stored, config=_with_places(stored.config, config))
+        _refuse_another(plan, settings, space, config)
+        _written(settings.folder, plan.config)
+    study = _create(storage, settings, plan)
+    return Study(settings, plan, study, storage)
+
+
+def load_study(settings: HpoSettings) -> Study:
+    """Open a study that was begun, to look at it.
+
+    Raises:
+        UserError: There is none.
+    """
+    if settings.storage is None and not (settings.folder / "study.db").exists():
+        raise UserError(f"there is no study in {settings.folder}; begin one with redsm5 hpo --study-dir, or name it")
+    storage = open_storage(settings.url)
+    plan = _stored_plan(storage, settings.name)
+    if plan is None:
+        raise UserError(f"the database has no study {settings.name}; name it with --study, as it was begun")
+    return Study(replace(settings, objective=plan.objective), plan, _create(storage, settings, plan), storage)  # type: ignore[arg-type]
+
+
+def _create(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> optuna.Study:
+    study = optuna.create_study(
+        storage=storage,
+        study_name=settings.name,
+        direction=plan.direction,
+        load_if_exists=True,
+        sampler=make_sampler(plan.sampler, plan.seed),
+        pruner=make_pruner(plan.pruner),
+    )
+    study.set_user_attr(PLAN, asdict(plan))
+    return study
+
+
+def _stored_plan(storage: RDBStorage, name: str) -> Plan | None:
+    try:
+        attrs = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
+    except KeyError:
+        return None
+    if PLAN not in attrs:
+        return None
+    if attrs[PLAN].get("version") != VERSION:
+        raise UserError(f"the study {name} was begun by another version of redsm5; begin a new one: --study-dir NEW")
+    return Plan(**attrs[PLAN])
+
+
+def _refuse_another(plan: Plan, settings: HpoSettings, space: Space, config: dict[str, Any]) -> None:
+    where = f"the study in {settings.folder} was begun with"
+    for name in ("objective", "seed", "sampler", "pruner"):
+        if getattr(plan, name) != getattr(settings, name):
+            raise UserError(f"{where} {name} {getattr(plan, name)}; keep it, or begin a new one: --study-dir NEW")
+    if plan.space != space.to_json():
+        raise UserError(f"{where} another space than {settings.space}; keep it, or begin a new one: --study-dir NEW")
+    differing = differing_keys(yaml.safe_dump(plan.config), yaml.safe_dump(config))
+    differing = [key for key in differing if not is_one_of(key, RESUME_KEYS)]
+    if differing:
+        raise UserError(f"{where} another {differing[0]}; keep it, or begin a new one: --study-dir NEW")
+
+
+def _with_places(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Where files lie now, on this machine."""
+    data = {**old["data"], **{key: new["data"][key] for key in new["data"] if is_one_of(f"data.{key}", RESUME_KEYS)}}
+    return {**old, "data": data}
+
+
+def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> dict[str, Any]:
+    """The resolved config of all trials; its encoder is the first one that can be drawn."""
+    encoders = [choice for p in space.parameters if p.path == ENCODER for choice in p.choices]
+    first = [f"--{ENCODER}={encoders[0]}"] if encoders else []
+    cli = build_cli([*first, *args, f"--early_stopping.monitor={settings.objective}"], parse_only=True)
+    if cli.config.data.path is None and cli.config.data.posts is None:
+        raise UserError("a search needs a corpus; name it with --data.path FOLDER")
+    config: dict[str, Any] = yaml.safe_load(resolved_yaml(cli))
+    config["checkpoint"] |= {"keep_last": 1, "keep_best": 1}
+    return config
+
+
+def _written(folder: Path, config: dict[str, Any]) -> Path:
+    """The config of all trials as a file."""
+    text = yaml.safe_dump(config, sort_keys=False)
+    path = folder / BASE
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text_atomically(path, text)
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder of the study {folder}: {error.strerror}; --study-dir names another") from error
+
+
+def _training_posts(base: Path) -> int:
+    try:
+        found = in_child(partial(_count_posts, base))
+    except ChildDied as error:
+        raise UserError(f"the corpus could not be read: {error}; redsm5 data check says more") from error
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+def _count_posts(base: Path, tell: Tell) -> int | UserError:
+    from redsm5.run.lightning_cli import make_cli
+
+    tell("reading the corpus")
+    try:
+        data = make_cli(["--config", str(base)], command="hpo").datamodule
+        data.setup()
+        return len(data.split.train)
+    except UserError as error:
+        return error

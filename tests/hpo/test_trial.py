@@ -1,0 +1,174 @@
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from checkpoint_samples import put
+
+from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.hpo import trial
+from redsm5.hpo.messages import Ended
+from redsm5.hpo.trial import half_batches, run_attempt, take_over, write_config
+
+HEADER = "epoch,step,name,value\n"
+
+
+def config_of(run_dir, *, length=64, accumulate=1, **batching):
+    config = {
+        "run_dir": str(run_dir),
+        "data": {"max_length": length, "batching": {"class_path": "X", "init_args": batching}},
+        "trainer": {"accumulate_grad_batches": accumulate},
+    }
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("batching", "accumulate", "expected"),
+    [
+        ({"train": 8, "eval": 16}, 1, {"train": 4, "eval": 8}),
+        ({"train": 3, "eval": 1}, 2, {"train": 1, "eval": 1}),
+        ({"train_tokens": 256, "eval_tokens": 100}, 1, {"train_tokens": 128, "eval_tokens": 64}),
+        ({"train": 1, "eval": 16}, 4, None),
+        ({"train_tokens": 127, "eval_tokens": 512}, 1, None),
+    ],
+)
+def test_half_batches_keeps_examples_per_step_and_ends_at_one(tmp_path, batching, accumulate, expected):
+    config_of(tmp_path, accumulate=accumulate, **batching)
+    halved = half_batches(tmp_path)
+    if expected is None:
+        assert halved is None
+        return
+    options = {f"data.batching.{name}": size for name, size in expected.items()}
+    assert halved.options == {**options, "trainer.accumulate_grad_batches": 2 * accumulate}
+
+
+class Fits:
+    """Stands for fits that end in turn as they are told; each leaves what a run leaves."""
+
+    def __init__(self, *endings, rows=(), **facts):
+        self.endings, self.rows, self.facts = list(endings), rows, facts
+        self.args = []
+
+    def __call__(self, task):
+        self.args.append(task.args)
+        run_dir = Path(task.run_dir)
+        given = dict(arg.removeprefix("--").split("=") for arg in task.args)
+        train = int(given.get("data.batching.train", 8))
+        accumulate = int(given.get("trainer.accumulate_grad_batches", 1))
+        config_of(run_dir, accumulate=accumulate, train=train, eval=int(given.get("data.batching.eval", 4)))
+        ended = self.endings.pop(0)
+        if ended.how in ("trained", "pruned"):
+            (run_dir / "training.json").write_text(json.dumps(self.facts), encoding="utf-8")
+        lines = "".join(f"{epoch},{epoch},{name},{value}\n" for epoch, name, value in self.rows)
+        (run_dir / "metrics.csv").write_text(HEADER + lines, encoding="utf-8")
+        return ended
+
+
+def attempt(tmp_path, fits, mode="max", objective="val_f1_macro"):
+    return run_attempt(["--x=1"], tmp_path / "trial", tmp_path / "trial" / "attempt-1", objective, mode, fits)
+
+
+OUT = Ended("out of memory", "out of memory")
+DONE = Ended("trained")
+KILLED = Ended("killed", "killed by SIGKILL")
+
+
+def test_attempt_halves_the_batch_until_it_fits_and_tells_each_time(tmp_path):
+    fits = Fits(OUT, OUT, DONE, best_value=0.5, best_epoch=0, epochs=1)
+    outcome = attempt(tmp_path, fits)
+    assert outcome.ended == DONE
+    assert [h.options["data.batching.train"] for h in outcome.halved] == [4, 2]
+    assert [h.options["trainer.accumulate_grad_batches"] for h in outcome.halved] == [2, 4]
+    assert fits.args[-1] == (
+        "--x=1", "--data.batching.train=2", "--data.batching.eval=1", "--trainer.accumulate_grad_batches=4"
+    )  # fmt: skip
+
+
+def test_attempt_fails_where_not_even_one_example_fits(tmp_path):
+    outcome = attempt(tmp_path, Fits(*[OUT] * 9))
+    assert outcome.ended.how == "out of memory"
+    assert outcome.halved[-1].options["data.batching.train"] == 1
+    assert outcome.value is None
+
+
+@pytest.mark.parametrize(("kills", "how"), [(0, "trained"), (1, "trained"), (2, "trained"), (3, "killed")])
+def test_attempt_goes_on_after_a_kill_from_outside_twice(tmp_path, kills, how):
+    outcome = attempt(tmp_path, Fits(*[KILLED] * kills, DONE, best_value=0.5, best_epoch=0, epochs=1))
+    assert outcome.ended.how == how
+    assert outcome.kills == min(kills, 2)
+    assert outcome.halved == ()
+
+
+def test_attempt_takes_a_kill_by_the_kernel_for_want_of_memory(tmp_path, monkeypatch):
+    counts = iter([0, 1, 1, 1])
+    monkeypatch.setattr(trial, "_oom_kills", lambda: next(counts))
+    outcome = attempt(tmp_path, Fits(KILLED, DONE, best_value=0.5, best_epoch=0, epochs=1))
+    assert [h.options["data.batching.train"] for h in outcome.halved] == [4]
+    assert outcome.kills == 0
+
+
+@pytest.mark.parametrize("how", ["diverged", "refused", "crashed", "stuck"])
+def test_attempt_ends_with_what_the_fit_ended_with(tmp_path, how):
+    rows = [(0, "val_f1_macro", 0.25), (1, "val_f1_macro", 0.5), (2, "val_f1_macro", 0.375)]
+    outcome = attempt(tmp_path, Fits(Ended(how, "why"), rows=rows))
+    assert (outcome.ended.how, outcome.value, outcome.metrics["epoch"]) == (how, 0.5, 1)
+
+
+def test_attempt_takes_the_metrics_of_the_best_epoch(tmp_path):
+    rows = [(0, "val_loss", 3.0), (0, "val_f1_macro", 0.5), (1, "val_loss", 2.0), (1, "val_f1_macro", 0.5)]
+    outcome = attempt(tmp_path, Fits(DONE, rows=rows, best_value=0.5, best_epoch=1, epochs=2))
+    assert outcome.metrics == {"epoch": 1, "step": 1, "val_loss": 2.0, "val_f1_macro": 0.5}
+    lowest = attempt(tmp_path / "other", Fits(Ended("refused", "x"), rows=rows), mode="min", objective="val_loss")
+    assert lowest.value == 2.0
+
+
+def test_take_over_copies_the_run_with_its_last_whole_checkpoint(tmp_path):
+    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
+    config_of(old, train=8, eval=8)
+    (old / ".lock").write_text("held")
+    kept = CheckpointFolder(old / "checkpoints")
+    put(kept, epoch=2)
+    damaged = put(kept, epoch=3)
+    next(damaged.glob("*.safetensors")).write_bytes(b"cut")
+    assert take_over(old, new) == 2
+    assert (new / "config.yaml").read_text() == (old / "config.yaml").read_text()
+    assert [entry.manifest.epoch for entry in CheckpointFolder(new / "checkpoints").entries("resume")] == [2]
+    assert not (new / ".lock").exists()
+
+
+def test_take_over_counts_only_epochs_that_ended(tmp_path):
+    old = tmp_path / "attempt-1"
+    config_of(old, train=8, eval=8)
+    put(CheckpointFolder(old / "checkpoints"), epoch=3, monitor=None, value=None)
+    assert take_over(old, tmp_path / "attempt-2") == 2
+
+
+def test_take_over_leaves_nothing_where_there_is_no_checkpoint(tmp_path):
+    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
+    config_of(old, train=8, eval=8)
+    config_of(new, train=8, eval=8)  # of a worker that was killed while it copied
+    assert take_over(old, new) is None
+    assert not new.exists()
+    assert take_over(tmp_path / "attempt-0", new) is None
+
+
+def test_written_config_is_that_of_the_run_in_a_folder_of_its_own(tmp_path):
+    run_dir = tmp_path / "attempt-1"
+    config_of(run_dir, train=8, eval=8)
+    write_config(tmp_path, run_dir, tmp_path / "refits" / "00003")
+    text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    assert text.startswith(f"# redsm5 fit --config {tmp_path}/config.yaml\n")
+    written, ran = yaml.safe_load(text), yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    assert written.pop("run_dir") == str(tmp_path / "refits" / "00003")
+    ran.pop("run_dir")
+    assert written == ran
+
+
+def test_oom_kills_are_counted_by_the_kernel():
+    count = trial._oom_kills()
+    assert count >= 0
+    assert math.isfinite(count)
+    assert os.path.exists("/proc/vmstat") or count == 0
