@@ -31,7 +31,7 @@ OTHER_COMMANDS = {
     "data": "check a corpus, or write a synthetic one",
     "models": "the table of encoders",
     "baseline": "the TF-IDF baseline on the split of a run",
-    "schema": "the JSON Schema of the config or of report.json",
+    "schema": "the JSON Schema of the config, of report.json or of study.json",
     "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
     "tune-batch": "the largest batches that fit into memory, for a config or for the catalog",
     "hpo": "search hyperparameters with Optuna: for weeks, on many machines, resumable at any time",

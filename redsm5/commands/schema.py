@@ -1,4 +1,4 @@
-"""``redsm5 schema config|report``: the JSON Schemas."""
+"""``redsm5 schema config|report|trial|study``: the JSON Schemas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say which schema to print."""
-    parser.add_argument("which", choices=("config", "report"), help="the config file, or report.json")
+    parser.add_argument(
+        "which",
+        choices=("config", "report", "trial", "study"),
+        help="the config file; report.json of a run, or of a trial; study.json",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,6 +23,6 @@ def run(args: argparse.Namespace) -> int:
 
         schema = config_schema()
     else:
-        schema = report_schema()
+        schema = report_schema(args.which)
     print(schema_text(schema), end="")
     return 0

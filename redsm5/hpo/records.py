@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from redsm5.hpo.leases import is_lost, slot_of
+from redsm5.hpo.leases import SLOT, is_lost
 from redsm5.report.study_models import TrialReport
 
 REPORT = "redsm5:report"
@@ -43,7 +43,7 @@ def read_records(study: optuna.Study) -> Records:
     running: set[int] = set()
     lost = 0
     for trial in study.get_trials(deepcopy=False):
-        slot = slot_of(trial)
+        slot = trial.system_attrs.get(SLOT)
         if slot is None:
             continue
         if is_lost(trial):
@@ -81,8 +81,3 @@ def first_within(reports: Sequence[TrialReport], direction: str, share: float = 
     best = ranked[0].value or 0.0
     near = [r.trial for r in ranked if r.value is not None and abs(best - r.value) <= share * abs(best)]
     return min(near)
-
-
-def states() -> dict[str, TrialState]:
-    """Optuna's states by the names of ours."""
-    return {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED, "FAIL": TrialState.FAIL}

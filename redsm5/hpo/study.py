@@ -18,11 +18,11 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.children import ChildDied, Tell, in_child
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
-from redsm5.hpo.sampling import make_pruner, make_sampler
+from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.read import read_space
-from redsm5.hpo.space.space import Space
+from redsm5.hpo.space.space import Choices, Fixed, Parameter, Space
 from redsm5.hpo.storage import open_storage
 from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
 from redsm5.run.lightning_cli import resolved_yaml
@@ -85,6 +85,11 @@ class Study:
     plan: Plan
     optuna: optuna.Study
     storage: RDBStorage
+
+    @property
+    def sampling(self) -> Sampling:
+        """Sampler and pruner."""
+        return Sampling(self.plan.sampler, self.plan.pruner, self.plan.seed)
 
     @property
     def id(self) -> int:
@@ -199,7 +204,7 @@ def _with_places(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> dict[str, Any]:
     """The resolved config of all trials; its encoder is the first one that can be drawn."""
-    encoders = [choice for p in space.parameters if p.path == ENCODER for choice in p.choices]
+    encoders = [choice for p in space.by_path.get(ENCODER, ()) for choice in _values(p)]
     first = [f"--{ENCODER}={encoders[0]}"] if encoders else []
     cli = build_cli([*first, *args, f"--early_stopping.monitor={settings.objective}"], parse_only=True)
     if cli.config.data.path is None and cli.config.data.posts is None:
@@ -207,6 +212,11 @@ def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> di
     config: dict[str, Any] = yaml.safe_load(resolved_yaml(cli))
     config["checkpoint"] |= {"keep_last": 1, "keep_best": 1}
     return config
+
+
+def _values(parameter: Parameter) -> tuple[Any, ...]:
+    found = parameter.distribution
+    return found.values if isinstance(found, Choices) else (found.value,) if isinstance(found, Fixed) else ()
 
 
 def _written(folder: Path, config: dict[str, Any]) -> Path:

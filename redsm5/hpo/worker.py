@@ -6,21 +6,26 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import optuna
-from optuna.trial import TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
 from redsm5.atomic import write_text_atomically
 from redsm5.errors import UserError
-from redsm5.hpo.leases import AlreadyDone, Beating, Claim, Leases, Lost
-from redsm5.hpo.messages import Epoch, Started, Task
+from redsm5.hpo.beating import Beating
+from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
+from redsm5.hpo.messages import Epoch, Started
 from redsm5.hpo.records import REPORT, Records, best_first, read_records
-from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
+from redsm5.hpo.retention import prune_study, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import Bounds, trial_args
+from redsm5.hpo.storage import Away, reaching
 from redsm5.hpo.study import Study
 from redsm5.hpo.trial import Outcome, run_attempt, take_over, write_config
 from redsm5.hpo.trial_process import TrialProcess
@@ -28,11 +33,12 @@ from redsm5.report.study_models import TrialReport, TrialSeconds
 
 WAIT = 2.0
 """Seconds between two looks for something to do, while other workers hold what is left."""
+PATIENCE = 3600.0
+"""Seconds that the database may be away."""
 FEWEST = 10
 """Trials that have to end before the share of failed ones stops the study."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-DISK = "redsm5:disk_bytes"
-"""User attribute of an attempt that has ended: bytes of the study's folder."""
+"""States by how the fit ended; the others are FAIL."""
 
 
 class Worker:
@@ -57,74 +63,115 @@ class Worker:
             ended: Hears of each trial that ended here.
 
         Raises:
-            UserError: Too many trials fail.
+            UserError: Too many trials fail, or the database is away for long.
         """
-        budget = self.study.settings.n_trials
+        since: float | None = None
         while True:
-            claim = self.leases.claim(budget)
-            if claim is None:
-                records = read_records(self.study.optuna)
-                if len(records.ended) >= budget:
-                    return records
+            try:
+                records = self._next(ended)
+                since = None
+            except Away as away:
+                since = since or time.monotonic()
+                if time.monotonic() - since > PATIENCE:
+                    raise UserError(f"the database does not answer: {away}; the same command goes on") from away
+                self.tell(f"the database does not answer ({away}); trying again")
                 time.sleep(WAIT)
                 continue
-            report = self._trial(claim)
-            if report is not None:
+            if records is not None:
+                return records
+
+    def _next(self, ended: Callable[[TrialReport], None]) -> Records | None:
+        """Run a trial, or wait for those that others run; all trials where the budget is used up."""
+        budget = self.study.settings.n_trials
+        claim = self.leases.claim(budget)
+        if claim is None:
+            with reaching():
                 records = read_records(self.study.optuna)
-                self._prune_disk(records)
-                ended(report)
-                self._refuse_failing(records)
+            if len(records.ended) >= budget:
+                return records
+            time.sleep(WAIT)
+            return None
+        report = self._trial(claim)
+        if report is not None:
+            with reaching():
+                records = read_records(self.study.optuna)
+            self._prune_disk(records)
+            ended(report)
+            self._refuse_failing(records)
+        return None
 
     def _trial(self, claim: Claim) -> TrialReport | None:
         """Run a trial; None where another worker has ended it or holds it now."""
-        number = claim.slot
-        folder = trial_folder(self.study.folder, number)
+        folder = trial_folder(self.study.folder, claim.slot)
         run_dir = folder / f"attempt-{claim.token}"
-        clock = _Clock()
-        fit = TrialProcess(clock.started, lambda epoch: self._epoch(trial, epoch, clock), stuck_seconds=self._stuck)
+        clock = Clock()
+        process = TrialProcess(clock.started, lambda epoch: tell(epoch), stuck_seconds=60 * self.study.settings.stuck_minutes)
         try:
-            with Beating(self.leases, claim, on_lost=fit.end):
-                kept = _take_over(folder, run_dir)
-                attempt = self.leases.attempt(claim, keep_until=kept)
-                with clock.sampling():
-                    trial = optuna.Trial(self.study.optuna, attempt.trial_id)
-                    params = draw(self.study.space, trial)
-                posts = self.study.plan.training_posts
-                args, notes = trial_args(
-                    self.study.space, params, self.study.base_args(), self.bounds, training_posts=posts
-                )
-                outcome = run_attempt(args, folder, run_dir, self.study.plan.objective, self.study.plan.mode, fit.run)
-                if fit.was_ended:
+            with Beating(self.leases, claim, process.end) as beating:
+                kept = _newest(folder, run_dir)
+                with clock.timed("sampling"):
+                    attempt = self.leases.attempt(claim, self._draw, lambda _: -1 if kept is None else kept)
+                tell = self._teller(attempt, beating, clock)
+                outcome, params, notes = self._run(attempt, folder, run_dir, process)
+                if process.was_ended:
                     return None
-                report = self._report(claim, attempt.count, params, notes, outcome, clock, run_dir)
+                report = self._report(attempt, params, notes, outcome, clock, run_dir)
                 write_config(folder, run_dir, self.study.folder / "refits" / folder.name)
                 write_text_atomically(folder / "report.json", report.model_dump_json(indent=2) + "\n")
-                trial.set_user_attr(REPORT, report.model_dump(mode="json"))
-                trial.set_user_attr(DISK, disk_bytes(self.study.folder))
-                state = STATES.get(outcome.ended.how, TrialState.FAIL)
-                self.leases.finish(claim, attempt.trial_id, state, None if state is TrialState.FAIL else report.value)
+                self._finish(attempt, report)
                 return report
         except (Lost, AlreadyDone):
             return None
+        except KeyboardInterrupt:
+            with suppress(Away):
+                self.leases.release(claim)
+            raise
 
-    @property
-    def _stuck(self) -> float:
-        return 60 * self.study.settings.stuck_minutes
+    def _draw(self, slot: int) -> FrozenTrial:
+        return self.study.sampling.draw(self.study.optuna, slot, partial(draw, self.study.space))
 
-    def _epoch(self, trial: optuna.Trial, epoch: Epoch, clock: _Clock) -> bool:
-        with clock.storage():
-            # Not `trial.report`, which keeps the value of an epoch that is done again with another batch.
-            self.study.storage.set_trial_intermediate_value(trial._trial_id, epoch.number, epoch.value)
-            return trial.should_prune()
+    def _teller(self, attempt: Attempt, beating: Beating, clock: Clock) -> Callable[[Epoch], bool]:
+        """What stores an epoch and asks the pruner; while the database is away the training waits."""
+
+        def tell(epoch: Epoch) -> bool:
+            with clock.timed("storage"):
+                while not beating.is_lost:
+                    with suppress(Away):
+                        self.leases.report(attempt, epoch.number, epoch.value)
+                        with reaching():
+                            return self.study.sampling.prunes(self.study.optuna, attempt.trial_id)
+                    time.sleep(WAIT)
+            raise Lost
+
+        return tell
+
+    def _run(
+        self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
+    ) -> tuple[Outcome, dict[str, Any], list[str]]:
+        plan, space = self.study.plan, self.study.space
+        params = attempt.params
+        args, notes = trial_args(
+            space, params, self.study.base_args(), self.bounds, training_posts=plan.training_posts
+        )
+        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.mode, process.run)
+        return outcome, params, notes
+
+    def _finish(self, attempt: Attempt, report: TrialReport) -> None:
+        with reaching():
+            try:
+                self.study.storage.set_trial_user_attr(attempt.trial_id, REPORT, report.model_dump(mode="json"))
+            except (UpdateFinishedTrialError, KeyError):
+                raise Lost from None
+        state = TrialState[report.state]
+        self.leases.finish(attempt, state, None if state is TrialState.FAIL else report.value)
 
     def _report(
         self,
-        claim: Claim,
-        attempts: int,
-        params: dict[str, object],
+        attempt: Attempt,
+        params: dict[str, Any],
         notes: list[str],
         outcome: Outcome,
-        clock: _Clock,
+        clock: Clock,
         run_dir: Path,
     ) -> TrialReport:
         ended, training = outcome.ended, outcome.training
@@ -133,8 +180,8 @@ class Worker:
         return TrialReport(
             created=datetime.now(UTC),
             study=self.study.settings.name,
-            trial=claim.slot,
-            attempts=attempts,
+            trial=attempt.claim.slot,
+            attempts=attempt.index + 1,
             state=state.name,
             reason="" if state is not TrialState.FAIL else ended.reason,
             detail="" if state is not TrialState.FAIL else ended.detail,
@@ -177,36 +224,27 @@ class Worker:
         )
 
 
-class _Clock:
+class Clock:
     """Seconds by what was done."""
 
     def __init__(self) -> None:
         self.seconds = {"sampling": 0.0, "start": 0.0, "storage": 0.0}
 
     def started(self, message: Started) -> None:
+        """Note how long the start of a fit took; the last one counts."""
         self.seconds["start"] = message.seconds
 
-    def sampling(self) -> _Timed:
-        return _Timed(self.seconds, "sampling")
-
-    def storage(self) -> _Timed:
-        return _Timed(self.seconds, "storage")
-
-
-class _Timed:
-    """Adds the time of its block."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
-
-    def __exit__(self, *error: object) -> None:
-        self._seconds[self._name] += time.monotonic() - self._began
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the time of a block."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.monotonic() - began
 
 
-def _take_over(folder: Path, run_dir: Path) -> int | None:
+def _newest(folder: Path, run_dir: Path) -> int | None:
     """Go on where the newest attempt before this one has a checkpoint; the last epoch that ended in it."""
     earlier = [path for path in folder.glob("attempt-*") if path != run_dir]
     for path in sorted(earlier, key=lambda path: -int(path.name.removeprefix("attempt-"))):

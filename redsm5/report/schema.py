@@ -1,19 +1,28 @@
-"""The JSON Schema of ``report.json``."""
+"""The JSON Schemas of the reports."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from pydantic import BaseModel
+
 from redsm5.report.models import Report
+from redsm5.report.study_models import StudyReport, TrialReport
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 """The dialect that pydantic writes."""
+REPORTS: dict[str, type[BaseModel]] = {"report": Report, "trial": TrialReport, "study": StudyReport}
+"""By what ``redsm5 schema`` calls them."""
 
 
-def report_schema() -> dict[str, Any]:
-    """The schema of a written report, in which every field is there (JSON Schema draft 2020-12)."""
-    return {"$schema": DIALECT, **Report.model_json_schema(mode="serialization")}
+def report_schema(which: str = "report") -> dict[str, Any]:
+    """The schema of a written report, in which every field is there (JSON Schema draft 2020-12).
+
+    Args:
+        which: Key of ``REPORTS``.
+    """
+    return {"$schema": DIALECT, **REPORTS[which].model_json_schema(mode="serialization")}
 
 
 def schema_text(schema: dict[str, Any]) -> str:
