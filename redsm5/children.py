@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -27,19 +28,26 @@ class ChildDied(Exception):
     """The process ended without a result; the message is a sentence."""
 
 
-def fork_server() -> ForkServerContext:
-    """The running server that processes are forked from; it has imported what takes seconds, and done nothing else."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOAD))
+@contextmanager
+def driver_asked() -> Iterator[None]:
+    """A block in which torch asks the driver about GPUs, and so does not begin to use one."""
     before = os.environ.get(NVML_CHECK)
     os.environ[NVML_CHECK] = "1"
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         if before is None:
             del os.environ[NVML_CHECK]
         else:
             os.environ[NVML_CHECK] = before
+
+
+def fork_server() -> ForkServerContext:
+    """The running server that processes are forked from; it has imported what takes seconds, and done nothing else."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    with driver_asked():
+        forkserver.ensure_running()
     return context
 
 

@@ -57,8 +57,11 @@ def run(args: argparse.Namespace) -> int:
         if not Path(DEFAULT_CONFIG).is_file():
             raise UserError(f"there is no {DEFAULT_CONFIG} here; give a config with --config FILE")
         config = ["--config", DEFAULT_CONFIG, *config]
+    import optuna
+
     from redsm5.hpo.settings import read_settings
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
         settings, rest = read_settings(config, given, Path(scratch))
         if args.show_space:
@@ -72,7 +75,7 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
     from redsm5.hpo.board import Board
     from redsm5.hpo.finish import finish
     from redsm5.hpo.records import read_records
-    from redsm5.hpo.study import open_study
+    from redsm5.hpo.study import gpus, open_study
     from redsm5.hpo.worker import Worker
     from redsm5.hpo.workers import end_with_starter, run_workers
 
@@ -90,7 +93,7 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
             worker = Worker(study, board.tell)
             worker.work(lambda _: board.update(read_records(study.optuna)))
         else:
-            run_workers(study, args.given, board, _gpus())
+            run_workers(study, args.given, board, gpus())
     report = finish(study, _say)
     _show(study, report)
     return 0
@@ -150,14 +153,6 @@ def _show_space(settings: HpoSettings) -> int:
 
     Console().print(tree(read_space(settings.space)))
     return 0
-
-
-def _gpus() -> int:
-    # Asked by the driver: a process that has begun to use a GPU would keep memory of it.
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _say(line: str) -> None:

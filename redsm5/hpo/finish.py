@@ -17,7 +17,7 @@ from redsm5.children import ChildDied, Tell, in_child
 from redsm5.errors import UserError
 from redsm5.hpo.records import PRUNE_HORIZON, Records, best_first, first_within, read_records
 from redsm5.hpo.retention import disk_bytes, trial_folder
-from redsm5.hpo.storage import shown_url
+from sqlalchemy.engine import make_url
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import BestTrial, Counts, Shares, StudyReport, TestResult, TrialReport
 from redsm5.report.writing import read_report
@@ -40,7 +40,7 @@ def study_report(study: Study, records: Records) -> StudyReport:
         created=datetime.now(UTC),
         redsm5=__version__,
         study=study.settings.name,
-        storage=shown_url(study.settings.url),
+        storage=make_url(study.settings.url).render_as_string(hide_password=True),
         objective=plan.objective,
         direction="minimize" if plan.mode == "min" else "maximize",
         seed=plan.seed,

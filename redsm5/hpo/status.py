@@ -78,7 +78,7 @@ def lines(records: Records, budget: int, direction: str, disk: int, reasons: dic
     ranked = best_first(records.ended, direction)
     found = [summary(records, budget, direction, disk, workers=len(records.running))]
     found += [f"  failed: {count} x {reason}" for reason, count in reasons.items()]
-    found += [trial_line(report, ranked[0]) for report in ranked[:5]]
+    found += [trial_line(report, None) for report in ranked[:5]]
     if records.ended:
         last = max(report.created for report in records.ended)
         found.append(f"the last one ended {span((datetime.now(UTC) - last).total_seconds())} ago")

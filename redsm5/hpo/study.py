@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -9,18 +11,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import torch
 import yaml
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.early_stopping import EarlyStopping
-from redsm5.children import ChildDied, Tell, in_child
+from redsm5.children import ChildDied, Tell, driver_asked, in_child
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.space.check import check_space
+from redsm5.hpo.space.forms import available, from_json, to_json
 from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.space import Choices, Fixed, Parameter, Space
 from redsm5.hpo.storage import open_storage
@@ -41,7 +45,8 @@ class Plan:
 
     Attributes:
         version: Of this form.
-        space: The search space, as JSON.
+        asked: Hash of the search space as its file has it.
+        space: What of it there is on the machine where the study was begun, as JSON.
         config: The resolved config that the drawn settings are put over.
         objective: The metric.
         seed: Of the study.
@@ -51,6 +56,7 @@ class Plan:
     """
 
     version: int
+    asked: str
     space: dict[str, Any]
     config: dict[str, Any]
     objective: str
@@ -104,7 +110,7 @@ class Study:
     @property
     def space(self) -> Space:
         """The search space."""
-        return Space.from_json(self.plan.space)
+        return from_json(self.plan.space)
 
     def base_args(self) -> list[str]:
         """Options of a fit before anything is drawn."""
@@ -124,16 +130,26 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
     """
     space = read_space(settings.space)
     config = _base_config(settings, args, space)
-    check_space(space, args, settings.space)
+    check_space(space, args)
     _make_folder(settings.folder)
     storage = open_storage(settings.url)
     stored = _stored_plan(storage, settings.name)
     if stored is None:
+        there, lines = available(space, _there(config))
+        for line in lines:
+            tell(line)
         tell("reading the corpus")
-        # As a trial will: an option that cannot work is said now.
         posts = _training_posts(_written(settings.folder, config))
         plan = Plan(
-            VERSION, space.to_json(), config, settings.objective, settings.seed, settings.sampler, settings.pruner, posts
+            version=VERSION,
+            asked=_hash(space),
+            space=to_json(there),
+            config=config,
+            objective=settings.objective,
+            seed=settings.seed,
+            sampler=settings.sampler,
+            pruner=settings.pruner,
+            training_posts=posts,
         )
     else:
         plan = replace(stored, config=_with_places(stored.config, config))
@@ -188,7 +204,7 @@ def _refuse_another(plan: Plan, settings: HpoSettings, space: Space, config: dic
     for name in ("objective", "seed", "sampler", "pruner"):
         if getattr(plan, name) != getattr(settings, name):
             raise UserError(f"{where} {name} {getattr(plan, name)}; keep it, or begin a new one: --study-dir NEW")
-    if plan.space != space.to_json():
+    if plan.asked != _hash(space):
         raise UserError(f"{where} another space than {settings.space}; keep it, or begin a new one: --study-dir NEW")
     differing = differing_keys(yaml.safe_dump(plan.config), yaml.safe_dump(config))
     differing = [key for key in differing if not is_one_of(key, RESUME_KEYS)]
@@ -212,6 +228,22 @@ def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> di
     config: dict[str, Any] = yaml.safe_load(resolved_yaml(cli))
     config["checkpoint"] |= {"keep_last": 1, "keep_best": 1}
     return config
+
+
+def _there(config: dict[str, Any]) -> set[str]:
+    """What a part of a space may need, and this machine or config has."""
+    there = {"texts"} if config["pretraining"].get("texts") else set()
+    return there | ({"cuda"} if gpus() else set())
+
+
+def gpus() -> int:
+    """How many there are, without beginning to use one."""
+    with driver_asked():
+        return torch.cuda.device_count()
+
+
+def _hash(space: Space) -> str:
+    return hashlib.sha256(json.dumps(to_json(space), sort_keys=True).encode()).hexdigest()
 
 
 def _values(parameter: Parameter) -> tuple[Any, ...]:

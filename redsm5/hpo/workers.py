@@ -90,7 +90,9 @@ def end_with_starter() -> None:
     """End this worker as Ctrl-C does when the process that started it is gone, however it went."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock would be held when the interpreter ends.
+        while os.read(0, 1):
+            pass
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=wait, daemon=True).start()
