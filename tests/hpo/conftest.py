@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import optuna
 import pytest
 
 from redsm5.hpo.owner import Owner
@@ -13,3 +14,8 @@ def dead_owner():
     """A process of this host that has ended."""
     done = subprocess.run([sys.executable, "-c", OWNER], check=True, capture_output=True, text=True)
     return Owner.from_json(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -36,10 +36,9 @@ class Study:
         self.clock = Clock()
         self.drawn = []
 
-    def worker(self, *, elsewhere=True, clock=None, owner=None):
-        here = Owner.this_process()
-        owner = owner or (Owner("h", "boot", "ns", len(self.drawn), "1") if elsewhere else here)
-        return Leases(open_storage(self.url), self.id, owner=owner, clock=clock or self.clock)
+    def worker(self, *, elsewhere=True, owner=None):
+        owner = owner or (Owner("h", "boot", "ns", 7, "1") if elsewhere else None)
+        return Leases(self.storage, self.id, owner=owner, clock=self.clock)
 
     def draw(self, slot):
         self.drawn.append(slot)
