@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -34,15 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", metavar="N", type=int, help="processes on this machine, one per GPU (1)")
     add("--objective", metavar="METRIC", help="validation metric to optimise (val_f1_macro)")
     add("--seed", metavar="N", type=int, help="of the study (0)")
-    add("--sampler", metavar="CLASS", help="of optuna.samplers, with options in parentheses (TPESampler)")
-    add("--pruner", metavar="CLASS", help="of optuna.pruners, likewise (MedianPruner)")
+    add("--sampler", metavar="CLASS", help="of optuna.samplers (TPESampler)")
+    add("--sampler-options", metavar="JSON", type=_mapping, help="of its constructor, over ours")
+    add("--pruner", metavar="CLASS", help="of optuna.pruners (MedianPruner)")
+    add("--pruner-options", metavar="JSON", type=_mapping, help="of its constructor, over ours")
     add("--keep", metavar="N", type=int, help="best trials whose weights stay on the disk (5)")
     add("--show-space", action="store_true", help="print the search space and end")
     add("--as-worker", action="store_true", help=argparse.SUPPRESS)
 
 
-SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "objective", "seed", "sampler", "pruner",
-            "keep")  # fmt: skip
+def _mapping(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(text)
+    return found
+
+
+SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "objective", "seed", "sampler",
+            "sampler_options", "pruner", "pruner_options", "keep")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,1 +1,1 @@
-"""The search: it makes configs and starts fits; nothing below knows of it."""
+"""The search: many fits, each a config of its own. It stands on top, and nothing below knows of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,13 @@ class HpoSettings:
     seed: int = 0
     """Seed of the study: the same seed, space and one worker give the same trials"""
     sampler: str = "TPESampler"
-    """Class of optuna.samplers, with options in parentheses: TPESampler(n_startup_trials=50)"""
+    """Class of optuna.samplers"""
+    sampler_options: dict[str, Any] = field(default_factory=dict)
+    """Options of its constructor, over ours: {n_startup_trials: 50}"""
     pruner: str = "MedianPruner"
-    """Class of optuna.pruners, likewise"""
+    """Class of optuna.pruners"""
+    pruner_options: dict[str, Any] = field(default_factory=dict)
+    """Options of its constructor, over ours"""
     workers: int = 1
     """Processes on this machine, one per GPU"""
     keep: int = 5
@@ -119,7 +123,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _parsed(section: object, source: str) -> dict[str, Any]:
     """The keys of a section, with values of their types."""
-    names = [field.name for field in fields(HpoSettings)]
+    names = [one.name for one in fields(HpoSettings)]
     if not isinstance(section, dict):
         raise UserError(f"{source}: {SECTION} must hold keys and values; it takes {', '.join(names)}")
     unknown = sorted(section.keys() - set(names))

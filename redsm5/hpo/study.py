@@ -21,7 +21,7 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.children import ChildDied, Tell, driver_asked, in_child
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
-from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
+from redsm5.hpo.sampling import Sampling
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.forms import available, from_json, to_json
@@ -35,6 +35,8 @@ PLAN = "redsm5:plan"
 """Attribute of the study in the database."""
 VERSION: Literal[1] = 1
 ENCODER = "model.encoder.id"
+SAME = ("objective", "seed", "sampler", "sampler_options", "pruner", "pruner_options")
+"""Settings that cannot change within a study."""
 BASE = "base.yaml"
 """In the folder of a study: the config that all trials start from."""
 
@@ -50,8 +52,10 @@ class Plan:
         config: The resolved config that the drawn settings are put over.
         objective: The metric.
         seed: Of the study.
-        sampler: As in the settings.
-        pruner: Likewise.
+        sampler: As in the settings; and so are the next ones.
+        sampler_options: Of its constructor.
+        pruner: Class name.
+        pruner_options: Of its constructor.
         training_posts: Posts of the training part.
     """
 
@@ -62,7 +66,9 @@ class Plan:
     objective: str
     seed: int
     sampler: str
+    sampler_options: dict[str, Any]
     pruner: str
+    pruner_options: dict[str, Any]
     training_posts: int
 
     @property
@@ -92,10 +98,18 @@ class Study:
     optuna: optuna.Study
     storage: RDBStorage
 
-    @property
     def sampling(self) -> Sampling:
-        """Sampler and pruner."""
-        return Sampling(self.plan.sampler, self.plan.pruner, self.plan.seed)
+        """Sampler and pruner, as one worker has them."""
+        plan = self.plan
+        return Sampling(
+            self.storage,
+            self.id,
+            seed=plan.seed,
+            sampler=plan.sampler,
+            sampler_options=plan.sampler_options,
+            pruner=plan.pruner,
+            pruner_options=plan.pruner_options,
+        )
 
     @property
     def id(self) -> int:
@@ -148,7 +162,9 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
             objective=settings.objective,
             seed=settings.seed,
             sampler=settings.sampler,
+            sampler_options=dict(settings.sampler_options),
             pruner=settings.pruner,
+            pruner_options=dict(settings.pruner_options),
             training_posts=posts,
         )
     else:
@@ -180,8 +196,6 @@ def _create(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> optuna.St
         study_name=settings.name,
         direction=plan.direction,
         load_if_exists=True,
-        sampler=make_sampler(plan.sampler, plan.seed),
-        pruner=make_pruner(plan.pruner),
     )
     study.set_user_attr(PLAN, asdict(plan))
     return study
@@ -201,7 +215,7 @@ def _stored_plan(storage: RDBStorage, name: str) -> Plan | None:
 
 def _refuse_another(plan: Plan, settings: HpoSettings, space: Space, config: dict[str, Any]) -> None:
     where = f"the study in {settings.folder} was begun with"
-    for name in ("objective", "seed", "sampler", "pruner"):
+    for name in SAME:
         if getattr(plan, name) != getattr(settings, name):
             raise UserError(f"{where} {name} {getattr(plan, name)}; keep it, or begin a new one: --study-dir NEW")
     if plan.asked != _hash(space):

@@ -54,6 +54,7 @@ class Worker:
         self.tell = tell
         self.leases = Leases(study.storage, study.id, lease_seconds=study.settings.lease_seconds)
         self.bounds = Bounds(study.base_args(), tell)
+        self.sampling = study.sampling()
         self._removed: set[int] = set()
 
     def work(self, ended: Callable[[TrialReport], None] = lambda _: None) -> Records:
@@ -128,7 +129,7 @@ class Worker:
             raise
 
     def _draw(self, slot: int) -> FrozenTrial:
-        return self.study.sampling.draw(self.study.optuna, slot, partial(draw, self.study.space))
+        return self.sampling.draw(slot, partial(draw, self.study.space))
 
     def _teller(self, attempt: Attempt, beating: Beating, clock: Clock) -> Callable[[Epoch], bool]:
         """What stores an epoch and asks the pruner; while the database is away the training waits."""
@@ -139,7 +140,7 @@ class Worker:
                     with suppress(Away):
                         self.leases.report(attempt, epoch.number, epoch.value)
                         with reaching():
-                            return self.study.sampling.prunes(self.study.optuna, attempt.trial_id)
+                            return self.sampling.prunes(attempt)
                     time.sleep(WAIT)
             raise Lost
 
@@ -147,7 +148,7 @@ class Worker:
 
     def _run(
         self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
-    ) -> tuple[Outcome, dict[str, Any], list[str]]:
+    ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
         plan, space = self.study.plan, self.study.space
         params = attempt.params
         args, notes = trial_args(
@@ -169,7 +170,7 @@ class Worker:
         self,
         attempt: Attempt,
         params: dict[str, Any],
-        notes: list[str],
+        notes: dict[str, Any],
         outcome: Outcome,
         clock: Clock,
         run_dir: Path,

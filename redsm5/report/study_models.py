@@ -43,7 +43,7 @@ class TrialReport(Frozen):
     metrics: dict[str, float] = Field(description="Metrics of the best epoch, on the validation part.")
     params: dict[str, JsonValue] = Field(description="What was drawn, by the names of the space.")
     settings: dict[str, JsonValue] = Field(description="What that set in the config, by dotted key.")
-    notes: list[str] = Field(description="What was changed of it, such as a batch that did not fit.")
+    notes: dict[str, JsonValue] = Field(description="What the batch became, and why where it is not what was drawn.")
     batches: list[dict[str, int]] = Field(description="Batches after each time that memory was not enough.")
     seconds: TrialSeconds = Field(description="Where its time went.")
     memory_gb: float | None = Field(description="Peak memory in 2^30 bytes: of the GPU, else of the process.")

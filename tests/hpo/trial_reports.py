@@ -26,7 +26,7 @@ def report(trial, value=0.5, state="COMPLETE", **changes):
         "metrics": {"val_loss": 1.0},
         "params": {"encoder": "some/encoder", "peft": "LoRA", "lr": 1e-5},
         "settings": {"model.peft": "LoRA"},
-        "notes": [],
+        "notes": {},
         "batches": [],
         "seconds": TrialSeconds(sampling=0.5, start=1.0, fits=9.0, storage=0.5),
         "memory_gb": 1.0,

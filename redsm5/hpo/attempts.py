@@ -1,0 +1,84 @@
+"""Attempts: the Optuna trials of a slot, in order of which at most the last is a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import Engine, Table, and_, select
+
+SLOT, TOKEN = "redsm5:slot", "redsm5:token"
+"""System attributes of an attempt."""
+LOST = "lost"
+"""User attribute of an attempt whose worker was lost: its FAIL is no result."""
+TRIALS: Table = models.TrialModel.__table__
+ATTRS: Table = models.TrialSystemAttributeModel.__table__
+USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
+
+
+@dataclass(frozen=True)
+class Made:
+    """An attempt as the database has it, without what is dear to read."""
+
+    trial_id: int
+    state: TrialState
+    slot: int
+    token: int
+    """That its worker held the slot with"""
+    lost: bool
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it counts: a lost one does only when its worker had told its value before it was ended."""
+        return self.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
+            self.state == TrialState.FAIL and not self.lost
+        )
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether a trial is an attempt that ended with its worker: neither result nor failure."""
+    return trial.state == TrialState.FAIL and LOST in trial.user_attrs
+
+
+def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: TrialState | None = None) -> list[Made]:
+    """The attempts of a study, oldest first.
+
+    Args:
+        engine: Of its database.
+        study_id: In it.
+        slot: Only of this one.
+        state: Only in this one.
+    """
+    slots, tokens = ATTRS.alias(), ATTRS.alias()
+    query = (
+        select(TRIALS.c.trial_id, TRIALS.c.state, slots.c.value_json, tokens.c.value_json, USER_ATTRS.c.key)
+        .join(slots, and_(slots.c.trial_id == TRIALS.c.trial_id, slots.c.key == SLOT))
+        .join(tokens, and_(tokens.c.trial_id == TRIALS.c.trial_id, tokens.c.key == TOKEN))
+        .outerjoin(USER_ATTRS, and_(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == LOST))
+        .where(TRIALS.c.study_id == study_id)
+    )
+    if slot is not None:
+        query = query.where(slots.c.value_json == str(slot))
+    if state is not None:
+        query = query.where(TRIALS.c.state == state)
+    with engine.begin() as connection:
+        rows = connection.execute(query.order_by(TRIALS.c.trial_id)).all()
+    return [Made(row[0], row[1], int(row[2]), int(row[3]), row[4] is not None) for row in rows]
+
+
+def again(earlier: FrozenTrial, keep: int) -> FrozenTrial:
+    """What an attempt begins with that goes on from another: all but its later values.
+
+    Args:
+        earlier: That was lost.
+        keep: The last step whose value is taken over.
+    """
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=earlier.params,
+        distributions=earlier.distributions,
+        user_attrs={key: value for key, value in earlier.user_attrs.items() if key != LOST},
+        system_attrs=earlier.system_attrs,
+        intermediate_values={step: value for step, value in earlier.intermediate_values.items() if step <= keep},
+    )

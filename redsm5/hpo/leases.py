@@ -1,0 +1,300 @@
+"""Who works on which trial of a study: claims with a lease, repair, fencing, an exact budget.
+
+A *slot* is a trial of the budget; a *claim* is a slot with a token, which grows with every change of hands; an Optuna
+trial is an *attempt* at a slot. ``docs/hpo-protocol.md`` says why no hole is left; the order of the steps is its proof.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from redsm5.hpo.attempts import LOST, SLOT, TOKEN, Made, again, attempts, is_lost
+from redsm5.hpo.owner import Owner
+from redsm5.hpo.slots import Held, Slots
+from redsm5.hpo.storage import reaching
+
+
+class Lost(Exception):
+    """The slot is another's now, or free: leave without a word."""
+
+
+class AlreadyDone(Exception):
+    """The slot has its result: its worker ended between telling it and letting go."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A slot that this worker may work on until its lease ends."""
+
+    slot: int
+    token: int
+    asked: float = field(compare=False)
+    """When it was asked for, by the worker's clock: its lease began no earlier"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An Optuna trial that runs."""
+
+    claim: Claim
+    trial_id: int
+    params: dict[str, Any]
+    earlier: FrozenTrial | None
+    """The lost attempt that it goes on from"""
+    index: int
+    """How many attempts at the slot came before"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a study is."""
+
+    complete: int
+    pruned: int
+    failed: int
+    held: int
+    """Slots that workers are at, alive or not yet found dead"""
+    free: int
+    """Slots of the budget that nobody has"""
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended, however they did."""
+        return self.complete + self.pruned + self.failed
+
+
+class Leases:
+    """The slots of a study, as one worker sees them. Methods raise ``Away`` when the database does not answer.
+
+    Args:
+        storage: Of ``open_storage``.
+        study_id: In it.
+        lease_seconds: A slot whose owner has not been heard of for so long is another's; the same for all workers.
+        owner: The worker; None for one of this process.
+        clock: Seconds, that never go back.
+    """
+
+    def __init__(
+        self,
+        storage: RDBStorage,
+        study_id: int,
+        *,
+        lease_seconds: float = 60.0,
+        owner: Owner | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.storage, self.study_id, self.lease_seconds, self.clock = storage, study_id, lease_seconds, clock
+        self.owner = owner or Owner.this_process()
+        self._mine: set[tuple[int, int]] = set()
+        self._seen: dict[int, tuple[int, int, float]] = {}
+        self._read_at = -float("inf")
+        self._lock = RLock()  # between the commit of a claim and its note in _mine, nobody observes
+        with reaching():
+            self.slots = Slots(storage.engine, study_id)
+
+    def claim(self, budget: int) -> Claim | None:
+        """Take a slot that nobody has: one that was begun before a new one.
+
+        Args:
+            budget: Trials of the study in all.
+
+        Returns:
+            None when all have their result or are held.
+        """
+        with self._lock:
+            self.observe()
+            asked = self.clock()
+            with reaching():
+                taken = self.slots.take(budget, self.owner.to_json())
+            if taken is None:
+                return None
+            self._mine.add(taken)
+            return Claim(*taken, asked)
+
+    def beat(self, claim: Claim) -> None:
+        """Say that the worker lives.
+
+        Raises:
+            Lost: It was declared dead.
+        """
+        with reaching():
+            held = self.slots.beat(claim.slot, claim.token)
+        if not held:
+            raise self._lost(claim)
+
+    def attempt(
+        self,
+        claim: Claim,
+        draw: Callable[[int], FrozenTrial],
+        keep: Callable[[FrozenTrial], int] = lambda earlier: -1,
+    ) -> Attempt:
+        """Begin, or take up again, the trial of a slot.
+
+        Args:
+            claim: Of this worker.
+            draw: The slot's number -> a running trial with its parameters, that is in no database; asked for the first
+                attempt only.
+            keep: The attempt that was lost -> the last step that its checkpoint holds, -1 for none; what was reported
+                up to there is taken over.
+
+        Raises:
+            Lost: The slot is another's.
+            AlreadyDone: It has its result.
+        """
+        earlier = None
+        with reaching():
+            before = self._settle(claim)
+            if before:  # not the youngest: a worker that was stalled may have made one later, and left it
+                last = max(before, key=lambda made: (made.token, made.trial_id))
+                earlier = self.storage.get_trial(last.trial_id)
+        template = draw(claim.slot) if earlier is None else again(earlier, keep(earlier))
+        template.system_attrs = {**template.system_attrs, SLOT: claim.slot, TOKEN: claim.token}
+        with reaching():
+            trial_id = self.storage.create_new_trial(self.study_id, template)
+            # Whoever took the slot before this look saw our attempt when it looked for attempts, or we see its token.
+            if not self.slots.beat(claim.slot, claim.token):
+                self._lose(trial_id)
+                raise self._lost(claim)
+            for other in self._attempts(slot=claim.slot):
+                # Optuna creates again when the answer to a commit was an error: there may be two.
+                if other.trial_id != trial_id and other.state == TrialState.RUNNING and other.token <= claim.token:
+                    self._lose(other.trial_id)
+        return Attempt(claim, trial_id, dict(template.params), earlier, len(before))
+
+    def report(self, attempt: Attempt, step: int, value: float) -> None:
+        """Store a metric of a step; again is the same as once.
+
+        Raises:
+            Lost: The attempt was ended by another worker.
+        """
+        try:
+            with reaching():
+                self.storage.set_trial_intermediate_value(attempt.trial_id, step, value)
+        except (UpdateFinishedTrialError, KeyError):
+            raise self._lost(attempt.claim) from None
+
+    def finish(self, attempt: Attempt, state: TrialState, value: float | None = None) -> None:
+        """Tell the result and let the slot go; again is the same as once.
+
+        Args:
+            attempt: That ran.
+            state: COMPLETE, PRUNED or FAIL.
+            value: Of the first two.
+
+        Raises:
+            Lost: The attempt was ended by another worker, and its result refused.
+        """
+        claim, trial_id = attempt.claim, attempt.trial_id
+        with reaching():
+            try:
+                self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+            except (UpdateFinishedTrialError, KeyError):
+                if not self._told(trial_id, state):
+                    raise self._lost(claim) from None
+            if state != TrialState.FAIL:
+                self.slots.finish(claim.slot)  # nobody can have begun it anew: this attempt would have been ended first
+            elif not self.slots.finish(claim.slot, claim.token):
+                # A FAIL may have been declared lost just before: then it is no result.
+                token, done = self.slots.tokens([claim.slot]).get(claim.slot, (0, False))
+                if token != claim.token or not done:
+                    raise self._lost(claim)
+        self.abandon(claim)
+
+    def release(self, claim: Claim) -> None:
+        """Let a slot go without a result: the worker was asked to stop. Its attempt is taken up by another."""
+        self.abandon(claim)
+        with reaching():
+            self.slots.free(claim.slot, claim.token)
+            self._end_orphans()
+
+    def abandon(self, claim: Claim) -> None:
+        """Note that this worker no longer works on a slot that it may hold; the next claim frees it."""
+        with self._lock:
+            self._mine.discard((claim.slot, claim.token))
+
+    def observe(self) -> None:
+        """Free the slots of workers that are gone, and end their attempts. Call it more often than twice a lease."""
+        with self._lock, reaching():
+            before = self.clock()
+            held = self.slots.held()
+            after = self.clock()
+            if before - self._read_at > self.lease_seconds / 2:
+                self._seen.clear()  # this worker was stalled, or the database away: the others could not beat either
+            self._read_at = after
+            seen, self._seen = self._seen, {}
+            for one in held:
+                token, beats, since = seen.get(one.slot, (-1, -1, after))
+                if (token, beats) != (one.token, one.beats):
+                    since = after
+                if before - since >= self.lease_seconds or self._is_gone(one):
+                    self.slots.free(one.slot, one.token, one.beats)
+                else:
+                    self._seen[one.slot] = (one.token, one.beats, since)
+            self._end_orphans()
+
+    def counts(self, budget: int) -> Counts:
+        """How far the study is."""
+        with reaching():
+            states = [made.state for made in self._attempts() if made.has_result]
+            held = len(self.slots.held())
+        complete, pruned, failed = map(states.count, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+        return Counts(complete, pruned, failed, held, max(0, budget - len(states) - held))
+
+    def _settle(self, claim: Claim) -> list[Made]:
+        """End the attempts of former owners; those that were lost, if none has a result."""
+        for made in self._attempts(slot=claim.slot):
+            if made.token > claim.token:
+                raise self._lost(claim)
+            if made.state == TrialState.RUNNING:
+                self._lose(made.trial_id)
+        ended = self._attempts(
+            slot=claim.slot
+        )  # again: one may have told its result first, and Optuna refused the FAIL
+        if any(made.has_result for made in ended):
+            self.slots.finish(claim.slot)
+            self.abandon(claim)
+            raise AlreadyDone
+        return ended
+
+    def _end_orphans(self) -> None:
+        """End the running attempts whose token is no longer their slot's: of workers that died at whatever point."""
+        running = self._attempts(state=TrialState.RUNNING)
+        tokens = self.slots.tokens({made.slot for made in running}) if running else {}  # read later: tokens only grow
+        for made in running:
+            token, done = tokens.get(made.slot, (0, True))
+            if done or made.token < token:
+                self._lose(made.trial_id)
+
+    def _lose(self, trial_id: int) -> None:
+        """End an attempt as no result; one that was told in this moment keeps its result."""
+        with suppress(UpdateFinishedTrialError, KeyError):  # KeyError: the study was deleted
+            self.storage.set_trial_user_attr(trial_id, LOST, f"its worker was lost; ended by process {self.owner.pid}")
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
+    def _lost(self, claim: Claim) -> Lost:
+        self.abandon(claim)
+        return Lost(f"slot {claim.slot} was taken from this worker")
+
+    def _attempts(self, *, slot: int | None = None, state: TrialState | None = None) -> list[Made]:
+        return attempts(self.storage.engine, self.study_id, slot=slot, state=state)
+
+    def _told(self, trial_id: int, state: TrialState) -> bool:
+        """Whether a finished trial was finished by its own worker: the answer to a commit may have been an error."""
+        with suppress(KeyError):
+            trial = self.storage.get_trial(trial_id)
+            return trial.state == state and not is_lost(trial)
+        return False
+
+    def _is_gone(self, held: Held) -> bool:
+        owner = Owner.from_json(held.owner)
+        # A claim whose commit was answered by an error, or that was given up, is held by nobody.
+        return (held.slot, held.token) not in self._mine if owner == self.owner else owner.is_gone

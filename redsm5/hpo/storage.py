@@ -1,0 +1,242 @@
+"""The database of a study: a URL -> Optuna's storage, set up so that several workers can rely on it."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from redsm5.errors import UserError
+from redsm5.hpo.mounts import network_file_system
+
+T = TypeVar("T")
+
+DRIVERS = {"postgresql": ("psycopg", "postgresql"), "mysql": ("pymysql", "mysql"), "mariadb": ("pymysql", "mysql")}
+"""Of the servers: the driver, and the extra that installs it."""
+BUSY_SECONDS = 60
+"""How long a worker waits for the others' transactions, each of a few milliseconds."""
+SILENT_SECONDS = 30
+"""A connection silent amid a transaction is closed by the server after this: its locks would hold up all workers."""
+RACES = (
+    sqlite3.OperationalError, IntegrityError, OperationalError, ProgrammingError, StorageInternalError, AssertionError
+)  # fmt: skip
+"""What setting up raises when another worker does so at the same moment."""
+
+
+class Away(Exception):
+    """The database does not answer for now; nothing is known of what was asked of it last."""
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Tell a database that is away from a mistake in what it was asked.
+
+    Raises:
+        Away: A later try may succeed.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        if isinstance(cause, (OperationalError, InterfaceError, PoolTimeout)):
+            raise Away(_reason(cause)) from error
+        raise
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Open, and set up where it is new, the database of a study.
+
+    Args:
+        url: ``sqlite:///study.db``, ``postgresql://...`` or ``mysql://...``.
+
+    Raises:
+        UserError: It cannot be used; the sentence never holds the password.
+    """
+    parsed = _parsed(url)
+    name = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() == "sqlite":
+        _prepare_file(parsed)
+    try:
+        _refuse_foreign(parsed, name)
+        return created_once(lambda: _opened(parsed))
+    except ImportError:
+        driver, extra = DRIVERS[parsed.get_backend_name()]
+        raise UserError(
+            f"--storage {name} needs the package {driver}, which is not installed; install redsm5[{extra}]"
+        ) from None
+    except RuntimeError as error:  # Optuna's word for tables of another version
+        raise UserError(
+            f"the database {name} was set up by another version of optuna; install that version, give another "
+            f"--storage, or move it on with optuna storage upgrade --storage URL"
+        ) from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = _reason(cause, parsed.password)
+        raise UserError(
+            f"cannot use the database {name}: {reason}; check that it is there and --storage names it rightly"
+        ) from None  # the cause holds the password
+
+
+def created_once(create: Callable[[], T], tries: int = 8) -> T:
+    """Call what sets a database up, again where another worker got in its way.
+
+    Args:
+        create: Leaves alone what is there already.
+        tries: Before its error is given on.
+    """
+    for _ in range(tries - 1):
+        try:
+            return create()
+        except RACES as error:
+            if isinstance(error, OperationalError) and error.connection_invalidated:
+                raise
+            time.sleep(random.uniform(0.05, 0.3))
+    return create()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        backend = ""
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:") or (parsed.database or "").startswith("file:"):
+            raise UserError("--storage sqlite:// names no file; write sqlite:///runs/study.db")
+        return parsed.set(drivername="sqlite")
+    if backend not in DRIVERS:
+        raise UserError(
+            "--storage is no database that a study can be in; write sqlite:///FILE, "
+            "postgresql://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE"
+        )
+    if not parsed.database:
+        name = parsed.render_as_string(hide_password=True)
+        raise UserError(f"--storage {name} names no database; add its name after the host, as in .../redsm5")
+    if "+" in parsed.drivername:
+        return parsed
+    return parsed.set(drivername=f"{backend}+{DRIVERS[backend][0]}")
+
+
+def _prepare_file(url: URL) -> None:
+    path = Path(str(url.database))
+    kind = network_file_system(path)
+    if kind is not None:
+        raise UserError(
+            f"{path} lies on a network file system ({kind}), where SQLite loses data; give a --storage on a local "
+            f"disk, or postgresql://... for several machines"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = created_once(lambda: _write_ahead(path))
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"cannot use {path} as the database of a study: {reason}; give another --storage sqlite:///FILE"
+        ) from error
+    if mode != "wal":
+        raise UserError(
+            f"{path} lies on a file system without the shared memory that SQLite needs for several workers; "
+            f"give a --storage on a local disk"
+        )
+
+
+def _write_ahead(path: Path) -> str:
+    """Give a database a write-ahead log, so that readers never wait for writers; the mode that it has then."""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+        return mode if mode == "wal" else str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+
+
+def _refuse_foreign(url: URL, name: str) -> None:
+    engine = create_engine(url, connect_args=_connect_args(url))
+    try:
+        tables = set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+    # Every table of a half-made study is one of these.
+    if tables and not tables & {"studies", "version_info", "study_directions"}:
+        raise UserError(
+            f"the database {name} holds tables of something else ({min(tables)}); give an empty one as --storage"
+        )
+
+
+def _opened(url: URL) -> RDBStorage:
+    full = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # Optuna formats it
+    kwargs: dict[str, Any] = {"connect_args": _connect_args(url)}
+    if url.get_backend_name() != "sqlite":
+        kwargs["pool_pre_ping"] = True  # connections from before a restart of the server are put away
+    storage = RDBStorage(full, engine_kwargs=kwargs)
+    storage.engine.dispose()  # its connections so far are without what follows
+    event.listen(storage.engine, "connect", _CONNECT[url.get_backend_name()])
+    if url.get_backend_name() == "sqlite":
+        event.listen(storage.engine, "begin", _begin_immediate)
+    return storage
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    """No call hangs for ever on a host that is gone: a worker would hold its slot without knowing."""
+    match url.get_driver_name():
+        case "pysqlite":
+            return {"timeout": BUSY_SECONDS}
+        case "psycopg" | "psycopg2":
+            limits = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+            return {"connect_timeout": 10, "tcp_user_timeout": 1000 * SILENT_SECONDS, **limits}
+        case "pymysql":
+            return {"connect_timeout": 10, "read_timeout": BUSY_SECONDS, "write_timeout": BUSY_SECONDS}
+        case _:
+            return {}
+
+
+def _connect_sqlite(connection: Any, record: object) -> None:
+    connection.isolation_level = None  # the module would begin transactions by itself, and too late
+    connection.execute("PRAGMA synchronous=NORMAL")  # a power cut takes the last transactions, all workers with them
+
+
+def _connect_postgresql(connection: Any, record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {1000 * SILENT_SECONDS}")
+        cursor.execute(f"SET lock_timeout = {1000 * BUSY_SECONDS}")
+    connection.commit()
+
+
+def _connect_mysql(connection: Any, record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION wait_timeout = {SILENT_SECONDS}")
+    connection.commit()
+
+
+_CONNECT = {
+    "sqlite": _connect_sqlite,
+    "postgresql": _connect_postgresql,
+    "mysql": _connect_mysql,
+    "mariadb": _connect_mysql,
+}
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that reads first and writes then would be refused, not made to wait, when another wrote meanwhile.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _reason(error: BaseException | None, password: object = None) -> str:
+    text = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    line = text.splitlines()[0] if text else type(error).__name__
+    return line.replace(str(password), "***") if password else line

@@ -1,0 +1,416 @@
+"""Each hole of a worker's life, with two workers in one process on SQLite and clocks that the tests set."""
+
+import threading
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState, create_trial
+from sqlalchemy.exc import OperationalError
+
+from redsm5.hpo.attempts import LOST, SLOT, TOKEN, is_lost
+from redsm5.hpo.leases import AlreadyDone, Leases, Lost
+from redsm5.hpo.owner import Owner
+from redsm5.hpo.slots import SLOTS
+from redsm5.hpo.storage import Away, open_storage
+
+LEASE = 60.0
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Study:
+    """A study in a file, and workers that are elsewhere: they can tell from beats only who is alive."""
+
+    def __init__(self, path):
+        self.url = f"sqlite:///{path}"
+        self.storage = open_storage(self.url)
+        self.id = self.storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
+        self.clock = Clock()
+        self.drawn = []
+
+    def worker(self, *, elsewhere=True, owner=None):
+        owner = owner or (Owner("h", "boot", "ns", 7, "1") if elsewhere else None)
+        return Leases(self.storage, self.id, owner=owner, clock=self.clock)
+
+    def draw(self, slot):
+        self.drawn.append(slot)
+        x = 10.0 * len(self.drawn) + slot
+        return create_trial(state=TrialState.RUNNING, params={"x": x}, distributions={"x": FloatDistribution(0, 1000)})
+
+    def trials(self, *states):
+        return [t for t in self.storage.get_all_trials(self.id) if not states or t.state in states]
+
+    def results(self):
+        """Slot -> values of what counts."""
+        found = {}
+        for trial in self.trials():
+            if trial.state.is_finished() and not is_lost(trial):
+                found.setdefault(trial.system_attrs[SLOT], []).append(trial.value)
+        return found
+
+    def pass_time(self, leases, seconds, step=LEASE / 6):
+        """Let a worker observe for so long."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            leases.observe()
+            self.clock.now = min(end, self.clock.now + step)
+        leases.observe()
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path / "s.db")
+
+
+def finish_all(study, leases, budget):
+    while (claim := leases.claim(budget)) is not None:
+        try:
+            leases.finish(leases.attempt(claim, study.draw), TrialState.COMPLETE, float(claim.slot))
+        except AlreadyDone:
+            continue
+
+
+def test_claim_gives_each_slot_once_and_no_more_than_the_budget(study):
+    a, b = study.worker(), study.worker()
+    claims = [worker.claim(5) for _ in range(4) for worker in (a, b)]
+    assert [c.slot if c else None for c in claims] == [0, 1, 2, 3, 4, None, None, None]
+    assert a.counts(5).held == 5
+
+
+def test_claim_takes_more_slots_when_the_budget_is_raised(study):
+    a = study.worker()
+    finish_all(study, a, 3)
+    assert sorted(study.results()) == [0, 1, 2]
+    assert a.claim(3) is None
+    finish_all(study, a, 5)
+    assert sorted(study.results()) == [0, 1, 2, 3, 4]
+    assert a.counts(5).done == 5
+
+
+def test_claim_is_exact_with_threads(study):
+    budget, errors = 40, []
+
+    def work():
+        try:
+            leases = study.worker(elsewhere=False)
+            while (claim := leases.claim(budget)) is not None:
+                attempt = leases.attempt(claim, lambda slot: create_trial(state=TrialState.RUNNING))
+                leases.finish(attempt, TrialState.COMPLETE, 1.0)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert {slot: len(values) for slot, values in study.results().items()} == dict.fromkeys(range(budget), 1)
+    assert len(study.trials()) == budget
+
+
+def test_worker_killed_before_its_first_beat_is_replaced(study):
+    a, b = study.worker(), study.worker()
+    assert a.claim(1).slot == 0
+    assert b.claim(1) is None
+    study.pass_time(b, LEASE - 1)
+    assert b.claim(1) is None
+    study.pass_time(b, 2)
+    claim = b.claim(1)
+    assert (claim.slot, claim.token) == (0, 3)  # freed, then taken
+    b.finish(b.attempt(claim, study.draw), TrialState.COMPLETE, 0.5)
+    assert study.results() == {0: [0.5]}
+
+
+def test_worker_that_beats_is_never_replaced(study):
+    a, b = study.worker(), study.worker()
+    held = a.claim(1)
+    for _ in range(30):
+        a.beat(held)
+        study.pass_time(b, LEASE / 2)
+    assert b.claim(1) is None
+
+
+def test_attempt_of_a_lost_worker_goes_on_with_params_and_the_values_its_checkpoint_holds(study):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    for step in range(5):
+        a.report(first, step, step / 10)
+    study.pass_time(b, LEASE + 10)
+    assert [is_lost(trial) for trial in study.trials()] == [True]  # ended by the timer, before anyone claims
+    seen = []
+    second = b.attempt(b.claim(1), study.draw, keep=lambda trial: seen.append(trial.number) or 2)
+    assert (second.params, second.index, seen) == (first.params, 1, [0])
+    b.report(second, 3, 0.33)
+    values = study.storage.get_trial(second.trial_id).intermediate_values
+    assert values == {0: 0.0, 1: 0.1, 2: 0.2, 3: 0.33}
+    assert study.drawn == [0]
+
+
+def test_attempt_repeats_what_a_worker_killed_between_fail_and_new_attempt_left(study):
+    a, b, c = study.worker(), study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    study.pass_time(b, LEASE + 10)
+    b._settle(b.claim(1))  # killed here: FAIL stands, no new attempt
+    assert len(study.trials(TrialState.FAIL)) == 1
+    study.pass_time(c, LEASE + 10)
+    again = c.attempt(c.claim(1), study.draw)
+    c.finish(again, TrialState.COMPLETE, 1.0)
+    assert again.params == first.params
+    assert study.results() == {0: [1.0]}
+    assert c.claim(1) is None
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+def test_result_of_a_worker_killed_between_telling_and_letting_go_counts_once(study, state):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    a.storage.set_trial_state_values(first.trial_id, state, None if state == TrialState.FAIL else [0.7])
+    study.pass_time(b, LEASE + 10)
+    with pytest.raises(AlreadyDone):
+        b.attempt(b.claim(1), study.draw)
+    assert b.claim(1) is None
+    assert len(study.trials()) == 1
+    assert b.counts(1).done == 1
+
+
+def test_worker_that_was_stalled_and_comes_back_is_refused_everything(study):
+    a, b = study.worker(), study.worker()
+    held = a.claim(1)
+    first = a.attempt(held, study.draw)
+    study.pass_time(b, LEASE + 10)
+    second = b.attempt(b.claim(1), study.draw)
+    for late in (
+        lambda: a.beat(held),
+        lambda: a.report(first, 3, 0.1),
+        lambda: a.finish(first, TrialState.COMPLETE, 0.9),
+        lambda: a.finish(first, TrialState.FAIL),
+        lambda: a.attempt(held, study.draw),
+    ):
+        with pytest.raises(Lost):
+            late()
+    a.release(held)
+    b.report(second, 0, 0.2)
+    b.finish(second, TrialState.COMPLETE, 0.4)
+    assert study.results() == {0: [0.4]}
+    assert not study.trials(TrialState.RUNNING)
+
+
+def test_result_that_arrives_after_the_takeover_but_before_the_fail_counts(study):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    b._end_orphans = lambda: None  # the observer is killed when it has freed the slot
+    study.pass_time(b, LEASE + 10)
+    taken = b.claim(1)
+    a.finish(first, TrialState.COMPLETE, 0.9)
+    with pytest.raises(AlreadyDone):
+        b.attempt(taken, study.draw)
+    assert study.results() == {0: [0.9]}
+
+
+def test_result_told_while_it_is_declared_lost_counts(study):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    b.storage.set_trial_user_attr(first.trial_id, LOST, "marked")
+    a.finish(first, TrialState.COMPLETE, 0.9)  # between the mark and the FAIL
+    b._lose(first.trial_id)
+    assert study.results() == {0: [0.9]}
+    assert a.counts(1).complete == 1
+
+
+def test_worker_stalled_before_it_creates_its_attempt_leaves_no_trace(study):
+    a, b = study.worker(), study.worker()
+    held = a.claim(1)
+
+    def stalled(slot):
+        study.pass_time(b, LEASE + 10)
+        study.taken = b.attempt(b.claim(1), study.draw)
+        return study.draw(slot)
+
+    with pytest.raises(Lost):
+        a.attempt(held, stalled)
+    b.finish(study.taken, TrialState.COMPLETE, 0.3)
+    assert study.results() == {0: [0.3]}
+    assert [is_lost(t) for t in study.trials()] == [False, True]
+
+
+def test_params_of_the_holder_are_taken_up_not_those_of_a_late_attempt(study):
+    a, b, c = study.worker(), study.worker(), study.worker()
+    held = a.claim(1)
+
+    def stalled(slot):
+        study.pass_time(b, LEASE + 10)
+        study.taken = b.attempt(b.claim(1), study.draw)
+        return study.draw(slot)
+
+    with pytest.raises(Lost):
+        a.attempt(held, stalled)
+    study.pass_time(c, LEASE + 10)
+    assert c.attempt(c.claim(1), study.draw).params == study.taken.params
+
+
+def test_running_orphans_are_ended_by_the_timer_of_any_worker(study):
+    a, b = study.worker(), study.worker()
+    held = a.claim(2)
+    a.finish(a.attempt(held, study.draw), TrialState.COMPLETE, 1.0)
+    for token in (held.token - 1, held.token):  # created by a stale worker that was killed at once; created twice
+        orphan = study.draw(0)
+        orphan.system_attrs = {SLOT: 0, TOKEN: token}
+        study.storage.create_new_trial(study.id, orphan)
+    b.observe()
+    assert not study.trials(TrialState.RUNNING)
+    assert study.results() == {0: [1.0]}
+
+
+def test_attempt_that_was_created_twice_has_one_running_trial(study, monkeypatch):
+    a = study.worker()
+    create = a.storage.create_new_trial
+
+    def twice(study_id, template):  # the commit went through, its answer did not, and Optuna tries again
+        create(study_id, template)
+        return create(study_id, template)
+
+    monkeypatch.setattr(a.storage, "create_new_trial", twice)
+    attempt = a.attempt(a.claim(1), study.draw)
+    assert [t._trial_id for t in study.trials(TrialState.RUNNING)] == [attempt.trial_id]
+
+
+def test_finish_told_again_after_an_error_at_the_commit_is_the_same_as_once(study):
+    a = study.worker()
+    for slot, state in enumerate((TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)):
+        attempt = a.attempt(a.claim(3), study.draw)
+        assert attempt.claim.slot == slot
+        for _ in range(2):
+            a.finish(attempt, state, None if state == TrialState.FAIL else 0.5)
+    counts = a.counts(3)
+    assert (counts.complete, counts.pruned, counts.failed, counts.held, counts.free) == (1, 1, 1, 0, 0)
+
+
+def test_claim_whose_commit_was_answered_by_an_error_is_taken_again_at_once(study, monkeypatch):
+    a = study.worker()
+    take = a.slots.take
+
+    def cut_off(budget, owner):
+        take(budget, owner)
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    with monkeypatch.context() as gone:
+        gone.setattr(a.slots, "take", cut_off)
+        with pytest.raises(Away):
+            a.claim(1)
+    assert a.claim(1).slot == 0
+
+
+def test_claim_given_up_by_its_own_worker_is_taken_again_at_once(study):
+    a = study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    a.abandon(first.claim)
+    second = a.attempt(a.claim(1), study.draw)
+    assert second.params == first.params
+    with pytest.raises(Lost):
+        a.finish(first, TrialState.COMPLETE, 0.1)
+
+
+def test_release_hands_the_trial_on_without_waiting(study):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    a.release(first.claim)
+    assert b.attempt(b.claim(1), study.draw).params == first.params
+
+
+def test_dead_worker_of_the_same_host_is_replaced_at_once(study, dead_owner):
+    a, b = study.worker(owner=dead_owner), study.worker(elsewhere=False)
+    a.claim(1)
+    assert b.claim(1).slot == 0
+
+
+def test_live_worker_of_the_same_host_is_not_replaced(study):
+    a, b = study.worker(elsewhere=False), study.worker(elsewhere=False)
+    a.claim(1)
+    assert b.claim(1) is None
+
+
+def test_gap_in_the_observation_restarts_it(study):
+    a, b = study.worker(), study.worker()
+    a.claim(1)
+    b.observe()
+    for _ in range(5):  # each look comes after more than half a lease: the observer was stopped, or the database away
+        study.clock.now += LEASE
+        assert b.claim(1) is None
+    study.pass_time(b, LEASE)
+    assert b.claim(1).slot == 0
+
+
+def test_time_without_a_database_is_no_silence_of_the_others(study, monkeypatch):
+    a, b = study.worker(), study.worker()
+    held = a.claim(1)
+    study.pass_time(b, LEASE - 10)
+
+    def away():
+        raise OperationalError("select", {}, Exception("gone"))
+
+    with monkeypatch.context() as gone:
+        gone.setattr(b.slots, "held", away)
+        for _ in range(10):
+            study.clock.now += 10
+            with pytest.raises(Away):
+                b.observe()
+    assert b.claim(1) is None
+    a.beat(held)
+    study.pass_time(b, LEASE - 10)
+    assert b.claim(1) is None
+
+
+def test_storage_errors_of_optuna_that_a_later_try_may_mend_are_away(study, monkeypatch):
+    a = study.worker()
+    attempt = a.attempt(a.claim(1), study.draw)
+
+    def gone(*args):
+        try:
+            raise OperationalError("update", {}, Exception("server closed the connection"))
+        except OperationalError as error:
+            raise StorageInternalError("commit") from error
+
+    with monkeypatch.context() as away:
+        away.setattr(a.storage, "set_trial_state_values", gone)
+        away.setattr(a.storage, "set_trial_intermediate_value", gone)
+        with pytest.raises(Away, match="server closed the connection"):
+            a.report(attempt, 0, 0.5)
+        with pytest.raises(Away, match="server closed the connection"):
+            a.finish(attempt, TrialState.COMPLETE, 0.5)
+    a.finish(attempt, TrialState.COMPLETE, 0.5)
+    assert study.results() == {0: [0.5]}
+
+
+def test_slots_of_a_deleted_study_are_not_those_of_a_new_one_with_its_id(study):
+    finish_all(study, study.worker(), 2)
+    study.storage.delete_study(study.id)
+    new = study.storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "new")
+    assert new == study.id  # SQLite gives the number out again
+    finish_all(study, study.worker(), 2)
+    assert sorted(study.results()) == [0, 1]
+
+
+def test_two_workers_that_open_a_study_agree_on_its_key(study):
+    assert len({study.worker().slots.study for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "postgresql", "sqlite"])
+def test_table_of_slots_is_valid_in_every_dialect(dialect):
+    import importlib
+
+    from sqlalchemy.schema import CreateTable
+
+    module = importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+    text = str(CreateTable(SLOTS).compile(dialect=module.dialect()))
+    assert "PRIMARY KEY (study, slot)" in text
+    assert "AUTO_INCREMENT" not in text
+    assert "SERIAL" not in text
