@@ -100,7 +100,7 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
         _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
     with Board(study, known) as board:
         if settings.workers == 1:
-            worker = Worker(study, board.tell)
+            worker = Worker(study, board.note)
             worker.work(lambda _: board.update(read_records(study.optuna)))
         else:
             run_workers(study, args.given, board, gpus())

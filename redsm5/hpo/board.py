@@ -55,6 +55,13 @@ class Board:
         else:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def note(self, line: str) -> None:
+        """Show a line that is about the search, not of it: on standard error."""
+        if self._bar.disable:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self.tell(line)
+
     def update(self, records: Records) -> None:
         """Show what has ended since."""
         new = [report for report in records.ended if report.trial not in self._shown]

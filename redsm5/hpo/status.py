@@ -33,7 +33,7 @@ def trial_line(report: TrialReport, best: TrialReport | None) -> str:
 def summary(records: Records, budget: int, direction: str, disk: int, *, workers: int) -> str:
     """Counts, best value, rate, time that is left, and disk, in a line."""
     counts = [f"{len(records.of(state))} {name}" for state, name in NAMES.items()]
-    parts = [f"{len(records.ended)} of {budget} trials ended ({', '.join(counts)}, {len(records.running)} running)"]
+    parts = [f"{len(records.ended)} of {budget} trials ended ({', '.join(counts)}, {len(records.running)} begun)"]
     ranked = best_first(records.ended, direction)
     if ranked:
         parts.append(f"best {ranked[0].value:.4f} (trial {ranked[0].trial})")

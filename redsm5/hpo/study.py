@@ -17,12 +17,14 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from redsm5.atomic import write_text_atomically
+from redsm5.batch_search.calibration import default_file
 from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.children import ChildDied, Tell, driver_asked, in_child
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.hpo.sampling import Sampling
 from redsm5.hpo.settings import HpoSettings
+from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.forms import available, from_json, to_json
 from redsm5.hpo.space.read import read_space
@@ -35,6 +37,8 @@ PLAN = "redsm5:plan"
 """Attribute of the study in the database."""
 VERSION: Literal[1] = 1
 ENCODER = "model.encoder.id"
+BUDGET = "redsm5:budget"
+"""Attribute of the study in the database: trials in total, as last asked for."""
 SAME = ("objective", "seed", "sampler", "sampler_options", "pruner", "pruner_options")
 """Settings that cannot change within a study."""
 BASE = "base.yaml"
@@ -126,6 +130,12 @@ class Study:
         """The search space."""
         return from_json(self.plan.space)
 
+    def bounds(self, tell: Callable[[str], None]) -> Bounds:
+        """What fits into the memory of this machine."""
+        settings, accelerator = self.settings, self.plan.config["trainer"]["accelerator"]
+        shared = 1 if gpus() else settings.workers
+        return Bounds.here(default_file(), tell=tell, on_cpu=accelerator == "cpu", workers=shared)
+
     def base_args(self) -> list[str]:
         """Options of a fit before anything is drawn."""
         return ["--config", str(self.folder / BASE)]
@@ -172,6 +182,8 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
         _refuse_another(plan, settings, space, config)
         _written(settings.folder, plan.config)
     study = _create(storage, settings, plan)
+    study.set_user_attr(PLAN, asdict(plan))
+    study.set_user_attr(BUDGET, settings.n_trials)
     return Study(settings, plan, study, storage)
 
 
@@ -187,7 +199,9 @@ def load_study(settings: HpoSettings) -> Study:
     plan = _stored_plan(storage, settings.name)
     if plan is None:
         raise UserError(f"the database has no study {settings.name}; name it with --study, as it was begun")
-    return Study(replace(settings, objective=plan.objective), plan, _create(storage, settings, plan), storage)  # type: ignore[arg-type]
+    study = _create(storage, settings, plan)
+    begun = replace(settings, n_trials=study.user_attrs[BUDGET])
+    return Study(begun, plan, study, storage)
 
 
 def _create(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> optuna.Study:
@@ -197,7 +211,6 @@ def _create(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> optuna.St
         direction=plan.direction,
         load_if_exists=True,
     )
-    study.set_user_attr(PLAN, asdict(plan))
     return study
 
 

@@ -24,7 +24,7 @@ from redsm5.hpo.messages import Epoch, Started
 from redsm5.hpo.records import REPORT, Records, best_first, read_records
 from redsm5.hpo.retention import prune_study, trial_folder
 from redsm5.hpo.space.draw import draw, settings
-from redsm5.hpo.space.resolve import Bounds, trial_args
+from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, reaching
 from redsm5.hpo.study import Study
 from redsm5.hpo.trial import Outcome, run_attempt, take_over, write_config
@@ -53,7 +53,7 @@ class Worker:
         self.study = study
         self.tell = tell
         self.leases = Leases(study.storage, study.id, lease_seconds=study.settings.lease_seconds)
-        self.bounds = Bounds(study.base_args(), tell)
+        self.bounds = study.bounds(tell)
         self.sampling = study.sampling()
         self._removed: set[int] = set()
 

@@ -61,7 +61,7 @@ def run_workers(study: Study, args: Sequence[str], board: Board, gpus: int) -> R
                 if code == 2:
                     raise UserError(_last_line(log))
                 deaths += 1
-                board.tell(f"worker {worker.number} ended with {code}; another one takes its place ({log})")
+                board.note(f"worker {worker.number} ended with {code}; another one takes its place ({log})")
                 if deaths > DEATHS:
                     raise UserError(f"{deaths} workers have died; {log} says more")
                 workers[place] = start(worker.number)

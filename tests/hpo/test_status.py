@@ -42,7 +42,7 @@ def test_summary_counts_every_state_and_estimates_what_is_left():
     text = summary(Records(ended, (4,), 2), 10, "maximize", 2_000_000, workers=2)
     # Ten seconds a trial, two at a time: twelve trials a minute, six left.
     assert text == (
-        "4 of 10 trials ended (2 complete, 1 pruned, 1 failed, 1 running); best 0.7500 (trial 1); "
+        "4 of 10 trials ended (2 complete, 1 pruned, 1 failed, 1 begun); best 0.7500 (trial 1); "
         "12 trials a minute, 30 s left; 2 MB on disk"
     )
     assert summary(Records((), (), 0), 10, "maximize", 0, workers=1).startswith("0 of 10 trials ended")

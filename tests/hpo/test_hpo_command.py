@@ -1,0 +1,216 @@
+"""``redsm5 hpo`` as its user runs it, on a tiny encoder and corpus."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jsonschema
+import pytest
+import yaml
+from tiny_runs import fit_options
+
+from redsm5.cli import main
+from redsm5.hpo.retention import trial_folder
+from redsm5.metrics_csv import read_epochs
+from redsm5.report.schema import report_schema
+
+SPACE = """
+version: 1
+groups:
+  training:
+    optimizer: {path: model.optimizer, choices: [AdamW, RAdam]}
+    lr: {path: model.optimizer.lr, low: 1.0e-4, high: 1.0e-2, log: true}
+    betas: {path: model.optimizer.betas, choices: [[0.9, 0.999], [0.9, 0.98]]}
+  architecture:
+    dropout: {path: model.criteria_head.dropout, low: 0.0, high: 0.5}
+  peft:
+    peft: {path: model.peft, choices: [NoPEFT, LoRA]}
+    lora_r: {path: model.peft.r, choices: [4, 8], when: {peft: [LoRA]}}
+"""
+
+
+@pytest.fixture
+def options(tiny_corpus_dir, tiny_encoder, tmp_path):
+    """Options of a search of two epochs a trial."""
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE, encoding="utf-8")
+    config = tmp_path / "hpo.yaml"
+    config.write_text("hpo: {lease_seconds: 30}\n", encoding="utf-8")
+    fit = [arg for arg in fit_options(tiny_corpus_dir, tiny_encoder, tmp_path)[1:] if "run_dir" not in arg]
+    fit = [arg for arg in fit if not arg.startswith(("--model.optimizer", "--early_stopping"))]
+
+    def made(*more, study="study"):
+        return ["hpo", "--config", str(config), "--space", str(space), "--study-dir", str(tmp_path / study), *fit,
+                "--trainer.max_epochs=2", *more]  # fmt: skip
+
+    return made
+
+
+def reports(study):
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(study.glob("trials/*/report.json"))]
+
+
+def drawn(study):
+    return [(report["params"], report["state"], report["value"]) for report in reports(study)]
+
+
+def test_search_runs_its_budget_and_goes_on_to_a_larger_one(options, tmp_path, capfd):
+    study = tmp_path / "study"
+    assert main(options("--n-trials", "3", "--keep", "1")) == 0
+    out = capfd.readouterr().out
+    assert [line.split(":")[0] for line in out.splitlines()[:3]] == ["trial 0", "trial 1", "trial 2"]
+    assert "on the test part: " in out
+    made = reports(study)
+    assert [report["trial"] for report in made] == [0, 1, 2]
+    for report in made:
+        jsonschema.validate(report, report_schema("trial"))
+        run = study / report["run"]
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        assert config["model"]["optimizer"]["class_path"].endswith(f".{report['params']['optimizer']}")
+        assert config["model"]["optimizer"]["init_args"]["lr"] == report["params"]["lr"]
+        assert config["model"]["optimizer"]["init_args"]["betas"] == json.loads(report["params"]["betas"])
+        assert report["value"] == max(row["val_f1_macro"] for row in read_epochs(run / "metrics.csv"))
+        assert not any(name.startswith("test") for name in report["metrics"])
+    whole = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    jsonschema.validate(whole, report_schema("study"))
+    best = whole["best"][0]["trial"]
+    assert whole["counts"] == {"complete": 3, "pruned": 0, "failed": 0, "running": 0, "lost_attempts": 0}
+    assert whole["test"]["trial"] == best
+    kept = [n for n in range(3) if list(trial_folder(study, n).glob("attempt-*/checkpoints/best-*"))]
+    assert kept == [best]
+    tested = [n for n in range(3) if list(trial_folder(study, n).glob("attempt-*/predictions-test.jsonl"))]
+    assert tested == [best]
+
+    before = [(path, path.stat().st_mtime_ns) for path in sorted(study.glob("trials/*/report.json"))]
+    assert main(options("--n-trials", "4", "--keep", "1")) == 0
+    assert "going on with" in capfd.readouterr().err
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(study.glob("trials/*/report.json"))][:3] == before
+    assert len(reports(study)) == 4
+    assert main(["hpo", "status", "--study-dir", str(study)]) == 0
+    assert capfd.readouterr().out.startswith("4 of 4 trials ended (4 complete, 0 pruned, 0 failed, 0 begun)")
+
+
+def test_config_of_a_trial_fits_it_again_to_the_same_value(options, tmp_path):
+    assert main(options("--n-trials", "1")) == 0
+    (report,) = reports(tmp_path / "study")
+    for name, folder in (("trials/00000/config.yaml", "refits/00000"), ("best.yaml", "again")):
+        args = ["fit", "--config", str(tmp_path / "study" / name)]
+        run_dir = tmp_path / "study" / folder
+        assert main([*args, "--run_dir", str(run_dir)] if name == "best.yaml" else args) == 0
+        training = json.loads((run_dir / "training.json").read_text(encoding="utf-8"))
+        assert (training["best_value"], training["best_epoch"]) == (report["value"], report["best_epoch"])
+
+
+def test_search_that_was_killed_goes_on_as_if_it_had_not_been(options, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    more = ("--n-trials", "4", "--trainer.max_epochs=3")
+    assert main(options(*more, study="whole")) == 0
+    command = [sys.executable, "-m", "redsm5", *options(*more, study="cut")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _wait_for(lambda: list(cut.glob("trials/00001/attempt-1/checkpoints/last-*")))
+        os.kill(process.pid, signal.SIGKILL)
+    assert main(options(*more, study="cut")) == 0
+    assert drawn(cut) == drawn(whole)
+    second = reports(cut)[1]
+    assert (second["attempts"], second["run"]) == (2, "trials/00001/attempt-3")
+    assert "going on from" in (cut / "trials" / "00001" / "log.txt").read_text(encoding="utf-8")
+    assert [path.name for path in (cut / "trials" / "00001").glob("attempt-*")] == ["attempt-3"]
+    rows = read_epochs(cut / second["run"] / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
+
+
+def _wait_for(there, seconds=120):
+    until = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_budget(options, tmp_path):
+    assert main(options("--n-trials", "4", "--workers", "2")) == 0
+    made = reports(tmp_path / "study")
+    assert [report["trial"] for report in made] == [0, 1, 2, 3]
+    assert {report["attempts"] for report in made} == {1}
+    assert len({report["worker"] for report in made}) == 2
+
+
+def test_ctrl_c_ends_the_trial_and_leaves_no_process(options, tmp_path):
+    command = [sys.executable, "-m", "redsm5", *options("--n-trials", "50", "--trainer.max_epochs=50")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    _wait_for(lambda: list((tmp_path / "study").glob("trials/00000/attempt-1/checkpoints/last-*")))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "redsm5: interrupted; run the same command again to go on"
+    _wait_for(lambda: not _has_processes(process.pid), seconds=20)
+
+
+def _has_processes(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_study_that_fails_too_often_stops_with_the_reasons(options, tmp_path, capfd):
+    diverging = ("--model.optimizer.head_lr=1e30", "--trainer.gradient_clip_val=0", "--trainer.max_epochs=1")
+    assert main(options("--n-trials", "40", *diverging)) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    failed = [report for report in reports(tmp_path / "study") if report["state"] == "FAIL"]
+    assert len(failed) > 2
+    assert said.startswith(f"redsm5: error: {len(failed)} of 10 trials have failed, more than hpo.max_failed (0.2)")
+    assert f"allows: {len(failed)} x diverged; " in said
+    assert {(report["reason"], report["value"]) for report in failed} == {("diverged", None)}
+
+
+def test_another_search_in_the_same_folder_is_refused(options, capfd):
+    assert main(options("--n-trials", "1", "--trainer.max_epochs=1")) == 0
+    for change, says in (
+        (["--objective", "val_hit_at_1"], "was begun with objective val_f1_macro"),
+        (["--seed", "3"], "was begun with seed 0"),
+        (["--trainer.max_epochs=3"], "was begun with another trainer.max_epochs"),
+        (["--pruner", "NopPruner"], "was begun with pruner MedianPruner"),
+        (["--sampler-options", '{"n_startup_trials": 3}'], "was begun with sampler_options {}"),
+    ):
+        capfd.readouterr()
+        assert main(options("--n-trials", "2", "--trainer.max_epochs=1", *change)) == 2
+        assert says in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--storage", "mongodb://x/y"], "--storage"),
+        (["--n-trials", "0"], "n_trials is 0; it must be a whole number of at least 1"),
+        (["--sampler", "Nope"], "--sampler Nope is unknown"),
+        (["--pruner-options", '{"foo": 1}'], "MedianPruner does not take foo"),
+        (["--objective", "f1"], "hpo.objective: f1 is not accepted"),
+        (["--model.nope=1"], "there is no key model.nope"),
+        (["--space", "nothing.yaml"], "nothing.yaml"),
+    ],
+)
+def test_wrong_options_are_a_sentence_before_anything_is_begun(options, tmp_path, capfd, more, says):
+    assert main(options("--n-trials", "1", *more)) == 2
+    err = capfd.readouterr().err
+    assert says in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "study" / "trials").exists()
+
+
+def test_search_without_a_corpus_is_refused(options, capfd):
+    args = [arg for arg in options() if not arg.startswith("--data.path")]
+    assert main(args) == 2
+    assert "name it with --data.path FOLDER" in capfd.readouterr().err
+
+
+def test_status_of_no_study_says_so(tmp_path, capfd):
+    assert main(["hpo", "status", "--study-dir", str(tmp_path / "none")]) == 2
+    assert "there is no study in" in capfd.readouterr().err
