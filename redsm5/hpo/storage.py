@@ -61,6 +61,28 @@ def reaching() -> Iterator[None]:
         raise
 
 
+def insist(call: Callable[[], T], *, until: Callable[[], bool] = lambda: False, most: float = 5.0) -> T:
+    """Call what may find the database away again and again: for what is the same when done twice.
+
+    Args:
+        call: May raise ``Away``.
+        until: Whether to give up.
+        most: Seconds between two tries at the most.
+
+    Raises:
+        Away: It was given up.
+    """
+    pause = 0.1
+    while True:
+        try:
+            return call()
+        except Away:
+            if until():
+                raise
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(most, 2 * pause)
+
+
 def open_storage(url: str) -> RDBStorage:
     """Open, and set up where it is new, the database of a study.
 

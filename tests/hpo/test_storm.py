@@ -1,0 +1,91 @@
+"""Workers killed at random, a server killed amid a study, a worker stopped past its lease; stock Optuna as control."""
+
+import os
+import signal
+import time
+
+import pytest
+from postgres import Postgres
+from storm import CONTEXT, faults, make_study, start, storm
+from storm_worker import LEASE, work, work_as_stock
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+def test_few_kills_on_sqlite_leave_an_exact_study(tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db"
+    make_study(url)
+    killed, codes = storm(work, url, 20, workers=3, kills=6, every=0.15)
+    assert (killed, set(codes)) == (6, {0})
+    assert faults(url, 20) == []
+
+
+@pytest.mark.slow
+def test_many_kills_of_eight_workers_on_postgresql_leave_an_exact_study(postgres):
+    url = postgres.new_url()
+    make_study(url)
+    killed, codes = storm(work, url, 200, workers=8, kills=76, every=0.2, stop_for=2 * LEASE)
+    assert killed > 40
+    assert set(codes) == {0}
+    assert faults(url, 200) == []
+
+
+@pytest.mark.slow
+def test_many_kills_of_four_workers_on_sqlite_leave_an_exact_study(tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db"
+    make_study(url)
+    killed, codes = storm(work, url, 200, workers=4, kills=40, every=0.4)
+    assert killed > 20
+    assert set(codes) == {0}
+    assert faults(url, 200) == []
+
+
+@pytest.mark.slow
+def test_server_killed_and_restarted_amid_a_study_loses_nothing(postgres):
+    url = postgres.new_url()
+    make_study(url)
+    outages = []
+
+    def between(killed):
+        if killed in (5, 15):  # for less and for more than a lease
+            postgres.kill()
+            time.sleep(0.5 if not outages else 2 * LEASE)
+            postgres.start()
+            outages.append(killed)
+
+    _, codes = storm(work, url, 150, workers=8, kills=25, every=0.3, between=between)
+    assert outages == [5, 15]
+    assert set(codes) == {0}
+    assert faults(url, 150) == []
+
+
+@pytest.mark.slow
+def test_worker_stopped_past_its_lease_and_woken_leaves_quietly(postgres):
+    url = postgres.new_url()
+    make_study(url)
+    at_work = CONTEXT.Event()
+    stopped = start(work, url, 30, told=at_work)
+    assert at_work.wait(30)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    other = start(work, url, 30)
+    other.join(60)
+    assert other.exitcode == 0
+    assert faults(url, 30) == []
+    os.kill(stopped.pid, signal.SIGCONT)
+    stopped.join(30)
+    assert stopped.exitcode == 0
+    assert faults(url, 30) == []
+
+
+@pytest.mark.slow
+def test_stock_optuna_does_not_survive_the_same_kills(postgres):
+    """If it ever does, leases have no reason to be."""
+    url = postgres.new_url()
+    make_study(url)
+    storm(work_as_stock, url, 120, workers=8, kills=45, every=0.2)
+    assert faults(url, 120)
