@@ -10,10 +10,14 @@ from redsm5.report.writing import read_report
 CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 PRETRAIN = CONFIGS / "pretrain.yaml"
+SPACES = CONFIGS / "hpo"
+"""Search spaces, which are no configs of a fit: tests/hpo/space."""
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if path != PRETRAIN], ids=lambda p: str(p.relative_to(CONFIGS))
+    "path",
+    [path for path in FILES if path != PRETRAIN and path.parent != SPACES],
+    ids=lambda p: str(p.relative_to(CONFIGS)),
 )
 def test_config_runs(path, tiny_encoder, tiny_corpus_dir, tmp_path):
     """Every shipped file, as its header says to use it, on a corpus and an encoder of test size."""
