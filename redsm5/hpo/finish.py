@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import yaml
+from sqlalchemy.engine import make_url
 
 from redsm5 import __version__
 from redsm5.atomic import write_text_atomically
@@ -17,7 +18,6 @@ from redsm5.children import ChildDied, Tell, in_child
 from redsm5.errors import UserError
 from redsm5.hpo.records import PRUNE_HORIZON, Records, best_first, first_within, read_records
 from redsm5.hpo.retention import disk_bytes, trial_folder
-from sqlalchemy.engine import make_url
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import BestTrial, Counts, Shares, StudyReport, TestResult, TrialReport
 from redsm5.report.writing import read_report
@@ -82,7 +82,7 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
     tested: list[int] = study.optuna.user_attrs.get(TESTED, [])
     if best.trial not in tested:
         if not run.is_dir():
-            raise UserError(f"the best trial is {best.trial}, and its folder {run} is not on this machine; finish there")
+            raise UserError(f"the best trial is {best.trial}, and its folder {run} is not here; finish on its machine")
         tell(f"trial {best.trial} is the best one: evaluating it on the test part")
         # Noted before: a look that was cut short was a look.
         study.optuna.set_user_attr(TESTED, [*tested, best.trial])
@@ -152,7 +152,8 @@ def _tested(study: Study, best: TrialReport) -> TestResult | None:
 
 def _seconds(study: Study, ended: tuple[TrialReport, ...]) -> dict[str, float]:
     sums = {
-        name: sum(getattr(report.seconds, name) for report in ended) for name in ("sampling", "start", "fits", "storage")
+        name: sum(getattr(report.seconds, name) for report in ended)
+        for name in ("sampling", "start", "fits", "storage")
     }
     times = [trial.datetime_start for trial in study.optuna.get_trials(deepcopy=False) if trial.datetime_start]
     ends = [trial.datetime_complete for trial in study.optuna.get_trials(deepcopy=False) if trial.datetime_complete]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial
 
-from redsm5.hpo.leases import SLOT, is_lost
+from redsm5.hpo.attempts import SLOT, is_lost
 from redsm5.report.study_models import TrialReport
 
 REPORT = "redsm5:report"

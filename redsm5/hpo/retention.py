@@ -1,5 +1,7 @@
-"""What stays on the disk of the trials that have ended. Validation predictions do, of every trial: they are small, and
-ensembles and statistics need them."""
+"""What stays on the disk of the trials that have ended.
+
+Validation predictions do, of every trial: they are small, and ensembles and statistics need them.
+"""
 
 from __future__ import annotations
 

@@ -136,5 +136,3 @@ def _parsed(section: object, source: str) -> dict[str, Any]:
     except (ArgumentError, ValueError) as error:
         raise UserError(f"{source}: {config_sentence(str(error), {}, {})}") from error
     return {name: getattr(parsed, name) for name in section}
-
-

@@ -291,7 +291,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the folder of the study {folder}: {error.strerror}; --study-dir names another") from error
+        raise UserError(
+            f"cannot make the folder of the study {folder}: {error.strerror}; --study-dir names another"
+        ) from error
 
 
 def _training_posts(base: Path) -> int:

@@ -58,7 +58,12 @@ class Outcome:
 
 
 def run_attempt(
-    args: Sequence[str], folder: Path, run_dir: Path, objective: str, mode: Literal["min", "max"], fit: Callable[[Task], Ended]
+    args: Sequence[str],
+    folder: Path,
+    run_dir: Path,
+    objective: str,
+    mode: Literal["min", "max"],
+    fit: Callable[[Task], Ended],
 ) -> Outcome:
     """Fit, until it ends otherwise than for want of memory or by a kill from outside.
 

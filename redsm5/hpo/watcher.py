@@ -55,7 +55,9 @@ class Watcher(pl.Callback):
             raise KeyError(f"{self.objective} is not logged; there are {', '.join(sorted(trainer.callback_metrics))}")
         value = float(trainer.callback_metrics[self.objective])
         if not math.isfinite(value):
-            raise Diverged(f"{self.objective} is {value} after epoch {trainer.current_epoch}: the training has diverged")
+            raise Diverged(
+                f"{self.objective} is {value} after epoch {trainer.current_epoch}: the training has diverged"
+            )
         if self._tell(Epoch(trainer.current_epoch, value)):
             write_text_atomically(self.folder / PRUNED, json.dumps({"epoch": trainer.current_epoch}) + "\n")
             trainer.should_stop = True

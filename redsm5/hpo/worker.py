@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import JsonValue
 
 from redsm5.atomic import write_text_atomically
 from redsm5.errors import UserError
@@ -29,7 +30,7 @@ from redsm5.hpo.storage import Away, reaching
 from redsm5.hpo.study import Study
 from redsm5.hpo.trial import Outcome, run_attempt, take_over, write_config
 from redsm5.hpo.trial_process import TrialProcess
-from redsm5.report.study_models import TrialReport, TrialSeconds
+from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 
 WAIT = 2.0
 """Seconds between two looks for something to do, while other workers hold what is left."""
@@ -106,7 +107,9 @@ class Worker:
         folder = trial_folder(self.study.folder, claim.slot)
         run_dir = folder / f"attempt-{claim.token}"
         clock = Clock()
-        process = TrialProcess(clock.started, lambda epoch: tell(epoch), stuck_seconds=60 * self.study.settings.stuck_minutes)
+        process = TrialProcess(
+            clock.started, lambda epoch: tell(epoch), stuck_seconds=60 * self.study.settings.stuck_minutes
+        )
         try:
             with Beating(self.leases, claim, process.end) as beating:
                 kept = _newest(folder, run_dir)
@@ -151,9 +154,7 @@ class Worker:
     ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
         plan, space = self.study.plan, self.study.space
         params = attempt.params
-        args, notes = trial_args(
-            space, params, self.study.base_args(), self.bounds, training_posts=plan.training_posts
-        )
+        args, notes = trial_args(space, params, self.study.base_args(), self.bounds, training_posts=plan.training_posts)
         outcome = run_attempt(args, folder, run_dir, plan.objective, plan.mode, process.run)
         return outcome, params, notes
 
@@ -183,7 +184,7 @@ class Worker:
             study=self.study.settings.name,
             trial=attempt.claim.slot,
             attempts=attempt.index + 1,
-            state=state.name,
+            state=cast(EndState, state.name),
             reason="" if state is not TrialState.FAIL else ended.reason,
             detail="" if state is not TrialState.FAIL else ended.detail,
             objective=self.study.plan.objective,
@@ -194,7 +195,7 @@ class Worker:
             pruned_at=epochs - 1 if state is TrialState.PRUNED else None,
             metrics={name: value for name, value in outcome.metrics.items() if name.startswith("val_")},
             params=params,
-            settings=settings(self.study.space, params),
+            settings=cast(dict[str, JsonValue], settings(self.study.space, params)),
             notes=notes,
             batches=[halved.options for halved in outcome.halved],
             seconds=TrialSeconds(

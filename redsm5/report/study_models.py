@@ -1,4 +1,4 @@
-"""``report.json`` of a trial and ``study.json``: what a search did and found. Ids, numbers and configs; no text of posts."""
+"""``report.json`` of a trial and ``study.json``: what a search did and found, without text of posts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redsm5.metrics.evaluation import Evaluation, Frozen
 STUDY_SCHEMA_VERSION: Literal[1] = 1
 """Raised when a field of either file changes its meaning or goes."""
 
-TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
+EndState = Literal["COMPLETE", "PRUNED", "FAIL"]
 
 
 class TrialSeconds(Frozen):
@@ -31,7 +31,7 @@ class TrialReport(Frozen):
     study: str = Field(description="Name of the study.")
     trial: int = Field(ge=0, description="Number of the trial within the budget, from 0.")
     attempts: int = Field(ge=1, description="How often it was begun: more than once where a worker was gone.")
-    state: TrialState = Field(description="COMPLETE, PRUNED, or FAIL.")
+    state: EndState = Field(description="COMPLETE, PRUNED, or FAIL.")
     reason: str = Field(description="Why it failed, the same words for the same cause; empty otherwise.")
     detail: str = Field(description="The same as a sentence.")
     objective: str = Field(description="The metric that the search optimises.")
@@ -113,7 +113,7 @@ class StudyReport(Frozen):
     first_within_one_percent: int | None = Field(
         description="First trial whose value is within 1 % of the best one; null without a best one."
     )
-    test: TestResult | None = Field(description="The best trial on the test part; null before the search has ended.")
+    test: TestResult | None = Field(description="The best trial on the test part; null before the end.")
     test_evaluations: int = Field(ge=0, description="How often the test part was looked at in this study.")
-    seconds: dict[str, float] = Field(description="Summed over trials: sampling, start, fits, storage; wall: the study.")
+    seconds: dict[str, float] = Field(description="Sums over trials: sampling, start, fits, storage; wall.")
     peak_disk_bytes: int = Field(ge=0, description="The most bytes that the study's folder took.")

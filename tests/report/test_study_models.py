@@ -24,7 +24,9 @@ TRIAL = {
 @pytest.mark.parametrize("which", ["trial", "study"])
 def test_committed_schema_is_true_to_the_models(which):
     committed = (SCHEMAS / f"{which}.schema.json").read_text(encoding="utf-8")
-    assert committed == schema_text(report_schema(which)), f"run: redsm5 schema {which} > docs/schemas/{which}.schema.json"
+    assert committed == schema_text(report_schema(which)), (
+        f"run: redsm5 schema {which} > docs/schemas/{which}.schema.json"
+    )
     jsonschema.Draft202012Validator.check_schema(json.loads(committed))
 
 

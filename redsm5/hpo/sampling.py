@@ -1,0 +1,222 @@
+"""Sampler and pruner of a study, by class name, and what they are shown of it.
+
+A trial is drawn before it is in the database: killed amid it, a worker leaves nothing. It is drawn from (seed of the
+study, slot) and the results so far, so that attempts that were lost change nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Callable, Container, Mapping
+from typing import Any, cast
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from redsm5.errors import UserError
+from redsm5.hpo.attempts import SLOT, TOKEN, is_lost
+from redsm5.hpo.leases import Attempt
+from redsm5.hpo.storage import reaching
+
+SAMPLER_OPTIONS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 20}}
+PRUNER_OPTIONS = {"MedianPruner": {"n_startup_trials": 10, "n_warmup_steps": 2}}
+"""The first steps say little, so that no trial ends before its third; with the ten before it, it may end there."""
+ONE_SEED = ("QMCSampler",)
+"""Samplers whose points belong to one sequence: they have the study's seed in every trial."""
+DRAFT = -1
+"""The id of a trial that is in no database."""
+RELATIVE = "tpe:relative_params"
+"""Attributes in which TPE announces parameters before they are stored; ours are stored with the trial."""
+
+
+def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> BaseSampler:
+    """A sampler of ``optuna.samplers``.
+
+    Args:
+        name: Of its class.
+        options: Of its constructor, over our defaults.
+        seed: Of its draws.
+
+    Raises:
+        UserError: There is none of this name, or it does not take these options.
+    """
+    return cast(BaseSampler, _make("sampler", optuna.samplers, BaseSampler, name, SAMPLER_OPTIONS, options, seed))
+
+
+def make_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
+    """A pruner of ``optuna.pruners``; the arguments are as for samplers."""
+    return cast(BasePruner, _make("pruner", optuna.pruners, BasePruner, name, PRUNER_OPTIONS, options, None))
+
+
+class Sampling:
+    """Draws the trials of a study and says which to prune. Methods raise ``Away`` as those of ``Leases`` do.
+
+    Args:
+        storage: Of ``open_storage``.
+        study_id: In it.
+        seed: Of the study.
+        sampler: Class name.
+        sampler_options: Of its constructor.
+        pruner: Class name.
+        pruner_options: Of its constructor.
+    """
+
+    def __init__(
+        self,
+        storage: RDBStorage,
+        study_id: int,
+        *,
+        seed: int,
+        sampler: str = "TPESampler",
+        sampler_options: Mapping[str, Any] | None = None,
+        pruner: str = "MedianPruner",
+        pruner_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.seed, self.sampler, self.sampler_options = seed, sampler, dict(sampler_options or {})
+        make_sampler(self.sampler, self.sampler_options, seed)  # its errors belong before the first trial
+        self.pruner = make_pruner(pruner, pruner_options or {})
+        with reaching():
+            self._name = storage.get_study_name_from_id(study_id)
+        self._seen = _Seen(get_storage(storage), study_id)
+
+    def draw(self, slot: int, define: Callable[[Trial], object]) -> FrozenTrial:
+        """A running trial with its parameters, that is in no database.
+
+        Args:
+            slot: Its number.
+            define: Asks an Optuna trial for the parameters.
+        """
+        seed = self.seed if self.sampler in ONE_SEED else seed_of(self.seed, slot)
+        with reaching():
+            self._seen.read()
+            draft = self._seen.draft = create_trial(state=TrialState.RUNNING)
+            draft.number = slot
+            define(Trial(self._study(make_sampler(self.sampler, self.sampler_options, seed)), DRAFT))
+            self._seen.draft = None
+        draft.system_attrs = {key: value for key, value in draft.system_attrs.items() if not key.startswith(RELATIVE)}
+        return draft
+
+    def prunes(self, attempt: Attempt) -> bool:
+        """Whether an attempt is to end, as its reports so far compare with those of the others."""
+        with reaching():
+            self._seen.read()
+            return self.pruner.prune(self._study(None), self._seen.get_trial(attempt.trial_id))
+
+    def _study(self, sampler: BaseSampler | None) -> optuna.Study:
+        storage = cast(BaseStorage, self._seen)
+        return optuna.Study(self._name, storage, sampler or optuna.samplers.RandomSampler(), self.pruner)
+
+
+def seed_of(seed: int, slot: int) -> int:
+    """The seed of a trial's draws, of the study's and the trial's number."""
+    return int(np.random.SeedSequence((seed, slot)).generate_state(1)[0])
+
+
+class _Seen:
+    """A storage as sampler and pruner see it: one trial per slot, read once for all that they ask."""
+
+    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+        self._storage, self._study_id = storage, study_id
+        self._finished: dict[int, FrozenTrial] = {}
+        self._trials: list[FrozenTrial] = []
+        self.draft: FrozenTrial | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def read(self) -> None:
+        slots: dict[int, FrozenTrial] = {}
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
+            if SLOT not in trial.system_attrs or is_lost(trial):
+                continue
+            slot = trial.system_attrs[SLOT]
+            other = slots.get(slot)
+            if other is None or _rank(trial) > _rank(other):
+                slots[slot] = self._numbered(trial, slot)
+        self._trials = [slots[slot] for slot in sorted(slots)]
+
+    def _numbered(self, trial: FrozenTrial, slot: int) -> FrozenTrial:
+        """Numbers of Optuna count lost attempts too, and samplers look at numbers."""
+        known = self._finished.get(trial._trial_id)
+        if known is None:
+            known = copy.copy(trial)
+            known.number = slot
+            if trial.state.is_finished():
+                self._finished[trial._trial_id] = known
+        return known
+
+    def get_study_id_from_name(self, name: str) -> int:
+        return self._study_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        found = [trial for trial in self._trials if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        if trial_id == DRAFT and self.draft is not None:
+            return self.draft
+        for trial in reversed(self._trials):
+            if trial._trial_id == trial_id:
+                return trial
+        return self._storage.get_trial(trial_id)
+
+    def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
+        return self.get_trial(trial_id).system_attrs
+
+    def set_trial_param(self, trial_id: int, *param: object) -> None:
+        """A trial notes it in what ``get_trial`` gave it, which is the draft."""
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        if trial_id == DRAFT and self.draft is not None:
+            self.draft.system_attrs[key] = value
+        else:
+            self._storage.set_trial_system_attr(trial_id, key, value)
+
+
+def _rank(trial: FrozenTrial) -> tuple[bool, int]:
+    """Of the attempts at a slot, the result counts; while there is none, the last."""
+    return trial.state.is_finished(), trial.system_attrs[TOKEN]
+
+
+def _make(
+    kind: str,
+    module: Any,
+    base: type,
+    name: str,
+    defaults: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Any],
+    seed: int | None,
+) -> object:
+    found = {known: getattr(module, known) for known in module.__all__}
+    classes = {
+        known: value
+        for known, value in found.items()
+        if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value)
+    }
+    if name not in classes:
+        raise UserError(f"--{kind} {name} is unknown; choose among {', '.join(sorted(classes))}")
+    takes = inspect.signature(classes[name]).parameters
+    unknown = sorted(set(options) - set(takes)) or sorted({"seed"} & set(options))
+    if unknown:
+        accepted = ", ".join(sorted(set(takes) - {"seed"})) or "none"
+        raise UserError(f"--{kind}_options: {name} does not take {unknown[0]}; its options are {accepted}")
+    given = {**defaults.get(name, {}), **options, **({"seed": seed} if "seed" in takes and seed is not None else {})}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # group=True among them: our choice, not the user's
+            return classes[name](**given)
+    except ImportError as error:
+        raise UserError(
+            f"--{kind} {name} needs the package {error.name or 'that optuna names'}, which is not installed; install it"
+        ) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"--{kind}_options: {name} refuses {dict(options)}: {' '.join(str(error).split())}") from error
