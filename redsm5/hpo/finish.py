@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,18 +18,17 @@ from redsm5.atomic import write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.children import ChildDied, Tell, in_child
 from redsm5.errors import UserError
-from redsm5.hpo.records import PRUNE_HORIZON, Records, best_first, first_within, read_records
+from redsm5.hpo.records import PEAK, PRUNE_HORIZON, Records, best_first, first_within, read_records
 from redsm5.hpo.retention import disk_bytes, trial_folder
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import BestTrial, Counts, Shares, StudyReport, TestResult, TrialReport
 from redsm5.report.writing import read_report
+from redsm5.run.lock import FolderHeld, Writes, run_lock
 
 STUDY_FILE = "study.json"
 BEST_FILE = "best.yaml"
 TESTED = "redsm5:tested"
 """Attribute of the study: numbers of the trials that were evaluated on the test part, in that order."""
-PEAK = "redsm5:peak_disk_bytes"
-"""Attribute of the study: the most bytes that its folder took."""
 
 
 def study_report(study: Study, records: Records) -> StudyReport:
@@ -69,30 +70,57 @@ def study_report(study: Study, records: Records) -> StudyReport:
 def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
     """Test the best trial, unless it was, and write ``study.json`` and the best config.
 
+    Of several that come to the end at once, one does it, and the others wait for it.
+
     Raises:
-        UserError: No trial has trained to its end, or the best one cannot be tested here.
+        UserError: No trial has trained to its end, or the best one cannot be tested.
     """
-    records = read_records(study.optuna)
-    ranked = best_first(records.ended, study.plan.direction.name.lower())
-    if not ranked:
-        reasons = "; ".join(f"{n} x {reason}" for reason, n in Counter(r.reason for r in records.of("FAIL")).items())
-        raise UserError(f"no trial of {study.folder} has trained to its end: {reasons or 'all were pruned'}")
-    best = ranked[0]
-    run = study.folder / best.run
+    with _alone(study.folder):
+        records = read_records(study.optuna)
+        ranked = best_first(records.ended, study.plan.direction.name.lower())
+        if not ranked:
+            reasons = Counter(report.reason for report in records.of("FAIL")).most_common(3)
+            said = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+            raise UserError(f"no trial of {study.folder} has trained to its end: {said or 'all were pruned'}")
+        best = ranked[0]
+        run = study.folder / best.run
+        if run.is_dir():
+            _test_once(study, best, run, tell)
+            config = (trial_folder(study.folder, best.trial) / "config.yaml").read_text(encoding="utf-8")
+            _write_best(best_config(config, study, best), study)
+        else:
+            tell(f"the best trial is {best.trial}; its folder is on {best.worker.partition(':')[0]}: finish there")
+        report = study_report(study, records)
+        write_text_atomically(study.folder / STUDY_FILE, report.model_dump_json(indent=2) + "\n")
+    return report
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    while True:
+        try:
+            with run_lock(folder, writes=Writes(f"the results of {folder}", f"finishes {folder}", "--study-dir")):
+                yield
+                return
+        except FolderHeld:
+            time.sleep(1.0)
+
+
+def _test_once(study: Study, best: TrialReport, run: Path, tell: Callable[[str], None]) -> None:
     tested: list[int] = study.optuna.user_attrs.get(TESTED, [])
     if best.trial not in tested:
-        if not run.is_dir():
-            raise UserError(f"the best trial is {best.trial}, and its folder {run} is not here; finish on its machine")
         tell(f"trial {best.trial} is the best one: evaluating it on the test part")
         # Noted before: a look that was cut short was a look.
         study.optuna.set_user_attr(TESTED, [*tested, best.trial])
     if not (run / "predictions-test.jsonl").exists():
         _test(run, study.folder / "test.log")
-    report = study_report(study, records)
-    write_text_atomically(study.folder / STUDY_FILE, report.model_dump_json(indent=2) + "\n")
-    config = (trial_folder(study.folder, best.trial) / "config.yaml").read_text(encoding="utf-8")
-    write_text_atomically(study.folder / BEST_FILE, best_config(config, study, best))
-    return report
+
+
+def _write_best(text: str, study: Study) -> None:
+    write_text_atomically(study.folder / BEST_FILE, text)
+    other = Path(study.settings.best_config)
+    if other.parent.is_dir():
+        write_text_atomically(other, text.replace(BEST_FILE, str(other), 1))
 
 
 def best_config(config: str, study: Study, best: TrialReport) -> str:

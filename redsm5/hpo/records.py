@@ -14,6 +14,8 @@ from redsm5.report.study_models import TrialReport
 
 REPORT = "redsm5:report"
 """User attribute of an attempt that has ended: its ``report.json``."""
+PEAK = "redsm5:peak_disk_bytes"
+"""Attribute of the study: the most bytes that its folder took."""
 PRUNE_HORIZON = 5
 """Epochs of which the share of pruned trials is reported."""
 

@@ -48,6 +48,8 @@ class HpoSettings:
     """Processes on this machine, one per GPU"""
     keep: int = 5
     """Best trials whose weights stay on the disk"""
+    best_config: str = "configs/best.yaml"
+    """Where the config of the best trial goes, beside the folder of the study; its folder must exist"""
     max_failed: float = 0.2
     """Share of failed trials above which the search stops"""
     stuck_minutes: float = 120.0

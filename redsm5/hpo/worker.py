@@ -22,8 +22,8 @@ from redsm5.errors import UserError
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
 from redsm5.hpo.messages import Epoch, Started
-from redsm5.hpo.records import REPORT, Records, best_first, read_records
-from redsm5.hpo.retention import prune_study, trial_folder
+from redsm5.hpo.records import PEAK, REPORT, Records, best_first, read_records
+from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, reaching
@@ -57,6 +57,7 @@ class Worker:
         self.bounds = study.bounds(tell)
         self.sampling = study.sampling()
         self._removed: set[int] = set()
+        self._peak = 0
 
     def work(self, ended: Callable[[TrialReport], None] = lambda _: None) -> Records:
         """Run trials until all of the budget have ended, by whomever.
@@ -210,6 +211,13 @@ class Worker:
         )
 
     def _prune_disk(self, records: Records) -> None:
+        used = disk_bytes(self.study.folder)
+        if used > 1.02 * self._peak:  # not every byte more is worth a transaction
+            self._peak = used
+            with suppress(Away), reaching():
+                known = self.study.optuna.user_attrs.get(PEAK, 0)
+                if used > known:
+                    self.study.optuna.set_user_attr(PEAK, used)
         best = best_first(records.ended, self.study.plan.direction.name.lower())[: self.study.settings.keep]
         ended = {report.trial: report.run for report in records.ended}
         prune_study(self.study.folder, ended, {report.trial for report in best}, self._removed)

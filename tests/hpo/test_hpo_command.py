@@ -38,7 +38,7 @@ def options(tiny_corpus_dir, tiny_encoder, tmp_path):
     space = tmp_path / "space.yaml"
     space.write_text(SPACE, encoding="utf-8")
     config = tmp_path / "hpo.yaml"
-    config.write_text("hpo: {lease_seconds: 30}\n", encoding="utf-8")
+    config.write_text(f"hpo: {{lease_seconds: 30, best_config: {tmp_path}/best.yaml}}\n", encoding="utf-8")
     fit = [arg for arg in fit_options(tiny_corpus_dir, tiny_encoder, tmp_path)[1:] if "run_dir" not in arg]
     fit = [arg for arg in fit if not arg.startswith(("--model.optimizer", "--early_stopping"))]
 
@@ -96,10 +96,10 @@ def test_search_runs_its_budget_and_goes_on_to_a_larger_one(options, tmp_path, c
 def test_config_of_a_trial_fits_it_again_to_the_same_value(options, tmp_path):
     assert main(options("--n-trials", "1")) == 0
     (report,) = reports(tmp_path / "study")
-    for name, folder in (("trials/00000/config.yaml", "refits/00000"), ("best.yaml", "again")):
+    for name, folder in (("trials/00000/config.yaml", "refits/00000"), ("../best.yaml", "again")):
         args = ["fit", "--config", str(tmp_path / "study" / name)]
         run_dir = tmp_path / "study" / folder
-        assert main([*args, "--run_dir", str(run_dir)] if name == "best.yaml" else args) == 0
+        assert main([*args, "--run_dir", str(run_dir)] if folder == "again" else args) == 0
         training = json.loads((run_dir / "training.json").read_text(encoding="utf-8"))
         assert (training["best_value"], training["best_epoch"]) == (report["value"], report["best_epoch"])
 

@@ -1,6 +1,0 @@
-"""Stopgap."""
-
-from typing import Any
-
-
-def check_space(space: Any, args: Any) -> None: ...
