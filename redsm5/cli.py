@@ -45,20 +45,21 @@ Where the module sets ``TAKES_CONFIG``, options that its parser does not know ar
 """
 
 
-def build_cli(args: list[str], *, command: str = "fit", parse_only: bool = False) -> ReDSM5CLI:
+def build_cli(args: list[str], *, command: str = "fit", parse_only: bool = False, elsewhere: bool = False) -> ReDSM5CLI:
     """Make the only LightningCLI of the project.
 
     Args:
         args: Config options, as on the command line.
         command: The name shown in help.
         parse_only: Parse and check, instantiate nothing.
+        elsewhere: Parse only, for a training on another machine: its devices need not be here.
 
     Raises:
         UserError: The config is wrong; one sentence naming the key and what is accepted.
     """
     from redsm5.run.lightning_cli import make_cli
 
-    return make_cli(args, command=command, parse_only=parse_only)
+    return make_cli(args, command=command, parse_only=parse_only, elsewhere=elsewhere)
 
 
 def config_schema() -> dict[str, Any]:

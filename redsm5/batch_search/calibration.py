@@ -57,7 +57,8 @@ class Entry(Frozen):
     windows: int | None = Field(ge=1, description="Windows of max_length tokens that fit a training batch; null: none.")
     eval_windows: int | None = Field(ge=1, description="Likewise in an evaluation batch.")
     peak_gb: float | None = Field(description="Peak memory of both, in 2^30 bytes.")
-    predicted_gb: float | None = Field(description="The same as the two smallest probes predict it.")
+    trained_gb: float | None = Field(default=None, description="That of training alone.")
+    predicted_gb: float | None = Field(description="The same, as probes of at most half the size predict it.")
     needs_gb: float | None = Field(description="What one example needs, where it does not fit.")
     probes: int = Field(ge=1, description="Sizes that were tried.")
     seconds: float = Field(ge=0, description="Time that the search took.")
@@ -87,11 +88,18 @@ class Calibration(Frozen):
             margin: Share that is to stay free, at least.
         """
         here, limit = Device.here(name, memory_gb, margin), memory_gb * (1 - margin)
+
+        def holds(entry: Entry) -> bool:
+            # A GPU's allocator holds more than the tensors whose peak is noted: what it was held to counts. Free memory
+            # of a machine goes up and down, and there the peak is what the process takes.
+            probed = entry.device.memory_gb * (1 - entry.device.margin)
+            return probed <= limit or (name == "CPU" and entry.peak_gb is not None and entry.peak_gb <= limit)
+
         for entry in reversed(self.entries):
             there = entry.device
             same = (there.name, there.torch, there.transformers) == (here.name, here.torch, here.transformers)
             tried = entry.method != "fake" and entry.windows is not None
-            if entry.setting == setting and same and tried and entry.peak_gb is not None and entry.peak_gb <= limit:
+            if entry.setting == setting and same and tried and holds(entry):
                 return entry
         return None
 

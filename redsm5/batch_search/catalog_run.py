@@ -21,8 +21,8 @@ from redsm5.batch_search.tune import Request
 from redsm5.errors import UserError
 
 
-def calibrate(args: Sequence[str], grid: Grid, budget: Budget, file: Path) -> list[Entry]:
-    """Search every setting that the file has not, and return all of them.
+def calibrate(args: Sequence[str], grid: Grid, budget: Budget, file: Path) -> tuple[list[Entry], list[str]]:
+    """Search every setting that the file has not; all of them, and a sentence for each that could not be tried.
 
     Args:
         args: Config options that all have in common.
@@ -40,6 +40,7 @@ def calibrate(args: Sequence[str], grid: Grid, budget: Budget, file: Path) -> li
     left = [request for request in wanted if request.setting not in known]
     done = f", {len(wanted) - len(left)} of them in {file} already" if len(left) < len(wanted) else ""
     print(f"{len(wanted)} settings{done}", file=sys.stderr, flush=True)
+    failed: list[str] = []
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
@@ -47,13 +48,19 @@ def calibrate(args: Sequence[str], grid: Grid, budget: Budget, file: Path) -> li
         task = bar.add_task("", total=len(left))
         for number, request in enumerate(left, 1):
             bar.update(task, description=f"{request.setting.encoder} {request.setting.peft}")
-            entry = entry_of(request, lambda _: None)
-            add_entry(file, entry)
-            known[request.setting] = entry
+            try:
+                entry = entry_of(request, lambda _: None)
+            except UserError as error:  # one that crashes is no reason to leave the others out
+                failed.append(str(error))
+                line = str(error)
+            else:
+                add_entry(file, entry)
+                known[request.setting] = entry
+                line = entry_line(entry)
             bar.advance(task)
             if not sys.stderr.isatty():
-                print(f"[{number}/{len(left)}] {entry_line(entry)}", file=sys.stderr, flush=True)
-    return [known[request.setting] for request in wanted]
+                print(f"[{number}/{len(left)}] {line}", file=sys.stderr, flush=True)
+    return [known[request.setting] for request in wanted if request.setting in known], failed
 
 
 def _known(one: Request, budget: Budget, file: Path) -> dict[Setting, Entry]:

@@ -198,14 +198,21 @@ def _cli(spec: ProbeSpec, folder: Path) -> ReDSM5CLI:
         "trainer.strategy": "auto",
         **dict.fromkeys(NEVER_READ, "null"),
     }
+    if is_stood_in(spec.encoder):
+        ours["model.encoder.revision"] = "null"  # of the config and the tokenizer that we write
     args = [*spec.args, *(f"--{key}={value}" for key, value in ours.items())]
     return make_cli(args, command="tune-batch", data_class=ProbeData)
+
+
+def is_stood_in(encoder: str) -> bool:
+    """Whether config and tokenizer are written for the probes: those of the catalog are known without a download."""
+    return encoder in CATALOG and not Path(encoder).is_dir()
 
 
 @contextmanager
 def _files_of(encoder: str, texts: list[str], criteria: tuple[Criterion, ...], folder: Path) -> Iterator[None]:
     """Config and tokenizer of an encoder of the catalog without a download; of any other those that it has."""
-    if encoder not in CATALOG or Path(encoder).is_dir():
+    if not is_stood_in(encoder):
         yield
         return
     words = [text for criterion in criteria for text in (criterion.title, criterion.text)]

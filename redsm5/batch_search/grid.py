@@ -69,7 +69,7 @@ def requests(args: Sequence[str], grid: Grid, budget: Budget) -> Iterator[Reques
                 own = (*args, f"--model.encoder.id={encoder}", f"--model.peft={method}")
                 own = (*own, f"--model.encoder.gradient_checkpointing={str(checkpointing).lower()}", "--data.stride=0")
                 try:
-                    config = build_cli(list(own), parse_only=True).config
+                    config = build_cli(list(own), parse_only=True, elsewhere=budget.mode == "fake").config
                 except UserError:
                     if method == "NoPEFT":
                         raise

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.tuner.tuning import Tuner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from redsm5.batch_search.search import TooLarge, Tried
+from redsm5.run.evaluation import interruptible
 
 
 def tuned(probe: Callable[[int], Tried], *, mode: Literal["power", "binsearch"], most: int) -> Tried:
@@ -30,9 +31,9 @@ def tuned(probe: Callable[[int], Tried], *, mode: Literal["power", "binsearch"],
         TooLarge: A single one does not fit.
     """
     model = _Sized(probe, most)
-    with tempfile.TemporaryDirectory(prefix="redsm5-probe-") as folder, _silence():
+    with interruptible(), _silence():
         trainer = pl.Trainer(
-            accelerator="cpu", default_root_dir=folder, logger=False, enable_checkpointing=False,
+            accelerator="cpu", plugins=[_NoFile()], logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, max_epochs=1,
         )  # fmt: skip
         Tuner(trainer).scale_batch_size(
@@ -42,6 +43,25 @@ def tuned(probe: Callable[[int], Tried], *, mode: Literal["power", "binsearch"],
     if most not in model.tried and all(tried.fits for tried in model.tried.values()):
         model.attempt(most)
     return max((tried for tried in model.tried.values() if tried.fits), key=lambda tried: tried.size)
+
+
+class _NoFile(CheckpointIO):
+    """Keeps what the Tuner saves before it begins, and restores at its end, without a file that a kill would leave."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Any] = {}
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Keep it."""
+        self._kept = checkpoint
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """What was kept."""
+        return self._kept
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Keep nothing."""
+        self._kept = {}
 
 
 class _Sized(pl.LightningModule):
@@ -60,7 +80,7 @@ class _Sized(pl.LightningModule):
         if size not in self.tried:
             self.tried[size] = self._probe(size)
             if size == 1 and not self.tried[size].fits:
-                raise TooLarge(self.tried[size])
+                raise TooLarge
         return self.tried[size]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:

@@ -135,10 +135,41 @@ def _free_of_machine() -> int:
     return int(found[1]) * 1024
 
 
-def _free_of_group(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """What the control group of a container leaves, in either version of control groups."""
-    pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-    for most, used in pairs:
-        with suppress(OSError, ValueError):
-            return max(int((root / most).read_text()) - int((root / used).read_text()), 0)
-    return 2**62
+def _free_of_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """What the control groups of this process leave, the tightest of them, in either version of control groups.
+
+    Pages of files that nobody has used for a while count as free: the kernel drops them before it kills.
+
+    Args:
+        root: Where they are mounted.
+        own: Says which one this process is in.
+    """
+    try:
+        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        lines = []
+    left = [2**62]
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        names = ("memory.max", "memory.current")
+        base = root
+        if "memory" in controllers.split(","):
+            base, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        elif controllers:
+            continue
+        inner = base / path.strip("/")
+        # In a container the path is that of the host, and only the root of it is there.
+        for group in (inner, *inner.parents):
+            if group.is_relative_to(base):
+                left.append(_left_of(group, *names))
+    return max(min(left), 0)
+
+
+def _left_of(group: Path, most: str, used: str) -> int:
+    try:
+        limit, taken = int((group / most).read_text()), int((group / used).read_text())
+    except (OSError, ValueError):  # no such group, or no limit: max
+        return 2**62
+    found = None
+    with suppress(OSError):
+        found = re.search(r"^(?:total_)?inactive_file (\d+)", (group / "memory.stat").read_text(), re.MULTILINE)
+    return limit - taken + (int(found[1]) if found else 0)

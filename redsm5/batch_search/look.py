@@ -52,7 +52,9 @@ def _sizes(args: tuple[str, ...], tell: Tell) -> tuple[list[int], int] | UserErr
 
     tell("reading the corpus")
     try:
-        data = make_cli(list(args), command="tune-batch").datamodule
+        # How large examples are does not depend on the device, which need not be here.
+        here = ("--runtime.precision=none", "--trainer.accelerator=cpu")
+        data = make_cli([*args, *here], command="tune-batch").datamodule
         data.setup()
         return data.example_sizes()
     except UserError as error:

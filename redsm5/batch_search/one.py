@@ -57,7 +57,8 @@ def find(
         UserError: The config is not usable, or not even one example fits.
     """
     read_calibration(file)  # a damaged one is said before the search, not after it
-    config = build_cli(list(args), parse_only=True, command="tune-batch").config
+    fake = budget.mode == "fake"
+    config = build_cli(list(args), parse_only=True, elsewhere=fake, command="tune-batch").config
     shape = shape_of(tuple(args), config)
     if effective is not None and shape.by_tokens:
         raise UserError("--effective counts examples, and data.batching is TokenBudget; use BatchSize, or leave it out")

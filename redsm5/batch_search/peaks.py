@@ -17,6 +17,11 @@ class Peaks:
     """A validation batch, with weights and optimizer states there"""
 
     @property
+    def training(self) -> int:
+        """The larger one of passes and step."""
+        return max(self.passes, self.step)
+
+    @property
     def largest(self) -> int:
         """The largest of all phases."""
         return max(self.passes, self.step, self.evaluation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jsonargparse import Namespace
 
 from redsm5.batch_search.child import ProbeSpec
@@ -45,8 +46,10 @@ def request_of(args: tuple[str, ...], config: Namespace, shape: Shape, budget: B
     Raises:
         UserError: The criteria file cannot be read, or memory of the device cannot be limited.
     """
-    if config.trainer.accelerator == "mps" and budget.mode != "fake":
-        raise UserError("trainer.accelerator is mps, of which no process can be limited; use --predict, or cpu")
+    if budget.mode != "fake" and _trains_on_mps(config.trainer.accelerator):
+        raise UserError(
+            "training here uses Apple's GPU, of which nothing can be limited; use --predict, or trainer.accelerator cpu"
+        )
     memory_gb = budget.memory_gb or (CARD_GB if budget.mode == "fake" else None)
     setting = setting_of(config, accumulates=accumulates)
     spec = ProbeSpec(
@@ -62,3 +65,9 @@ def request_of(args: tuple[str, ...], config: Namespace, shape: Shape, budget: B
         limited=True,
     )
     return Request(spec, setting, shape, TOKENS_PER_FORWARD, budget.mode)
+
+
+def _trains_on_mps(accelerator: str) -> bool:
+    return accelerator == "mps" or (
+        accelerator in ("auto", "gpu") and torch.backends.mps.is_available() and not torch.cuda.is_available()
+    )

@@ -17,7 +17,8 @@ def entry_line(entry: Entry) -> str:
     """One entry, as it is found."""
     kind = f"{entry.max_length} tokens, {entry.precision}, {entry.peft}{', checkpointing' * entry.checkpointing}"
     if entry.windows is None:
-        return f"{entry.encoder}, {kind}: {_words(entry.unit)} of it do not fit{_needs(entry)} ({entry.seconds:.0f} s)"
+        verb = "does" if entry.unit == 1 else "do"
+        return f"{entry.encoder}, {kind}: {_words(entry.unit)} {verb} not fit{_needs(entry)} ({entry.seconds:.0f} s)"
     return (
         f"{entry.encoder}, {kind}: {entry.windows} windows in training, {entry.eval_windows} in evaluation, "
         f"{entry.peak_gb:.2f} GB ({entry.probes} probes, {entry.seconds:.0f} s)"

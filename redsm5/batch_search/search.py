@@ -22,15 +22,7 @@ class Tried:
 
 
 class TooLarge(Exception):
-    """Not even a single one fits.
-
-    Attributes:
-        tried: That probe.
-    """
-
-    def __init__(self, tried: Tried) -> None:
-        super().__init__("a single one does not fit")
-        self.tried = tried
+    """Not even a single one fits."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ def largest(probe: Callable[[int], Tried], *, limit: int, most: int, second: int
     """
     first = probe(1)
     if not first.fits:
-        raise TooLarge(first)
+        raise TooLarge
     fitted, bad, missed = [first], most + 1, 0
     guess = min(second, most)
     while guess > fitted[-1].size:

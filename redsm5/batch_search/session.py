@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,13 @@ from redsm5.batch_search.child import ProbeSpec, Ready, serve
 from redsm5.batch_search.peaks import Reading
 from redsm5.children import ending, fork_server
 from redsm5.errors import UserError
+
+DEATHS_BY_LIMIT = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+"""What libraries die of whose allocation fails, beside what the kernel sends."""
+LEAST_PATIENCE = 1200.0
+"""Seconds that a probe, or the building of a model, may take."""
+PATIENCE = 50.0
+"""How many times the longest probe so far the next one may take: it is at most 16 times larger."""
 
 
 class ProbeCrashed(Exception):
@@ -36,6 +44,7 @@ class ProbeSession:
         self._folder: Path | None = None
         self._ready: Ready | None = None
         self._has_fitted = False
+        self._longest = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -54,9 +63,9 @@ class ProbeSession:
         """
         if self._pipe is None:
             self._start()
-            answer = self._receive()
+            answer = self._receive(LEAST_PATIENCE)
             if answer is None:
-                raise ProbeCrashed(f"the process of the probes {self._how_it_ended()} while it built the model")
+                raise ProbeCrashed(f"the process of the probes {self._how_it_ended()[0]} while it built the model")
             assert isinstance(answer, Ready)
             self._ready = self._ready or answer
         assert self._ready is not None
@@ -77,14 +86,15 @@ class ProbeSession:
         assert self._pipe is not None
         with suppress(BrokenPipeError):  # it is gone, which the answer says
             self._pipe.send((windows, eval_windows))
-        answer = self._receive()
+        answer = self._receive(max(LEAST_PATIENCE, PATIENCE * self._longest))
         if answer is None:
-            how = self._how_it_ended()
+            how, code = self._how_it_ended()
             self._end()
-            if not self._has_fitted:
+            if not self._has_fitted or not self._is_want_of_memory(code):
                 raise ProbeCrashed(f"the process of the probes {how} with {windows} windows")
             return Reading(windows, eval_windows, fits=False, failure=f"the process {how}")
         assert isinstance(answer, Reading)
+        self._longest = max(self._longest, answer.seconds)
         if answer.fits:
             self._has_fitted = True
         else:
@@ -102,10 +112,17 @@ class ProbeSession:
         with suppress(EOFError, ConnectionResetError):
             self._folder = self._pipe.recv()
 
-    def _receive(self) -> Ready | Reading | None:
-        """The next answer; None where the process is gone."""
+    def _receive(self, patience: float) -> Ready | Reading | None:
+        """The next answer; None where the process is gone.
+
+        Args:
+            patience: Seconds after which it hangs.
+        """
         assert self._pipe is not None
         try:
+            if not self._pipe.poll(patience):
+                self._end()
+                raise ProbeCrashed(f"the process of the probes has not answered for {patience / 60:.0f} minutes")
             answer = self._pipe.recv()
         except (EOFError, ConnectionResetError):
             return None
@@ -114,10 +131,16 @@ class ProbeSession:
         assert isinstance(answer, Ready | Reading)
         return answer
 
-    def _how_it_ended(self) -> str:
+    def _is_want_of_memory(self, code: int | None) -> bool:
+        """Whether a death means that memory was not enough: the kernel kills for it, and libraries die of a limit."""
+        assert self._ready is not None
+        of_a_limit = self._spec.limited and self._ready.device == "CPU"
+        return code is not None and -code in (DEATHS_BY_LIMIT if of_a_limit else (signal.SIGKILL,))
+
+    def _how_it_ended(self) -> tuple[str, int | None]:
         assert self._process is not None
         self._process.join()
-        return ending(self._process.exitcode)
+        return ending(self._process.exitcode), self._process.exitcode
 
     def _end(self) -> None:
         if self._process is not None:

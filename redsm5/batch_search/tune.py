@@ -77,7 +77,8 @@ def search(request: Request, tell: Tell) -> Entry:
         windows=training.size * request.shape.train if training else None,
         eval_windows=evaluation.size if evaluation else None,
         peak_gb=_gb(run.together) if training else None,
-        predicted_gb=_gb(_from_small(run.trained, training.size)) if training else None,
+        trained_gb=_gb(run.peak_of_training(training.size)) if training else None,
+        predicted_gb=_gb(run.predicted(training.size)) if training else None,
         needs_gb=_gb(needs),
         probes=max(len(run.readings), 1),
         seconds=round(time.monotonic() - started, 2),
@@ -98,7 +99,6 @@ class _Search:
     def __init__(self, request: Request, session: ProbeSession | FakeSession, tell: Tell) -> None:
         self.request = request
         self.readings: list[Reading] = []
-        self.trained: list[Tried] = []
         self.together: int | None = None
         """Peak of the last training batch and evaluation batch that fitted in one probe"""
         self._session = session
@@ -115,7 +115,7 @@ class _Search:
             evaluation = self._find(self._evaluation, limit, most)
             while not self._evaluation(evaluation.size, beside=training.size).fits:
                 if training.size == 1:
-                    raise TooLarge(training)
+                    raise TooLarge
                 training = self._training(training.size * 19 // 20)
         return training, evaluation
 
@@ -125,11 +125,29 @@ class _Search:
             return tuned(probe, mode=mode, most=most)
         return largest(probe, limit=limit, most=most, second=max(2, SECOND // self.request.shape.train))
 
+    def peak_of_training(self, examples: int) -> int | None:
+        """Bytes that a training batch of so many examples was seen to take, its step included."""
+        windows = examples * self.request.shape.train
+        seen = [r.peaks.training for r in self.readings if r.windows == windows and r.fits and r.peaks is not None]
+        return max(seen, default=None)
+
+    def predicted(self, examples: int) -> int | None:
+        """The same by probes of at most half the size: the line through the two largest, or the step where it is more.
+
+        None before there are two.
+        """
+        windows = examples * self.request.shape.train
+        small = {r.windows: r.peaks for r in self.readings if r.peaks is not None and 2 * r.windows <= windows}
+        if len(small) < 2:
+            return None
+        (size, peaks), (larger_size, larger) = sorted(small.items())[-2:]
+        line = Line.through(Tried(size, True, peaks.passes), Tried(larger_size, True, larger.passes))
+        return max(round(line.start + line.each * windows), *(one.step for one in small.values()))
+
     def _training(self, examples: int) -> Tried:
         """A training batch of so many of the largest examples."""
         reading = self._read(examples * self.request.shape.train, 1)
-        self.trained.append(Tried(examples, reading.fits, reading.peaks.passes if reading.peaks else None))
-        return self.trained[-1]
+        return Tried(examples, reading.fits, reading.peaks.passes if reading.peaks else None)
 
     def _evaluation(self, windows: int, *, beside: int = 1) -> Tried:
         """An evaluation batch of so many windows, after a training batch of so many examples."""
@@ -139,25 +157,29 @@ class _Search:
         return Tried(windows, reading.fits, reading.peaks.evaluation if reading.peaks else None)
 
     def _read(self, windows: int, eval_windows: int) -> Reading:
-        self._tell(f"{windows} windows in training, {eval_windows} in evaluation")
         reading = self._session.probe(windows, eval_windows)
         self.readings.append(reading)
+        self._tell(self._said(reading))
         return reading
 
-
-def _from_small(trained: list[Tried], size: int) -> int | None:
-    """The peak of a size by the line through the two smallest that fitted."""
-    fitted = sorted((tried for tried in trained if tried.fits), key=lambda tried: tried.size)
-    if len(fitted) < 2 or fitted[0].size == fitted[1].size:
-        return None
-    line = Line.through(fitted[0], fitted[1])
-    return round(line.start + line.each * size)
+    def _said(self, reading: Reading) -> str:
+        unit = self.request.shape.train
+        examples = f" ({reading.windows // unit} examples)" if unit > 1 else ""
+        what = f"{reading.windows} windows in training{examples}, {reading.eval_windows} in evaluation"
+        if reading.peaks is None:
+            return f"{what}: too much"
+        return f"{what}: {'fits' if reading.fits else 'too much'}, {reading.peaks.largest / GB:.2f} GB"
 
 
 def _needs(request: Request) -> int | None:
-    """What one example needs, measured without a limit; None where that fails too."""
-    with _session(request, replace(request.spec, limited=False)) as session:
-        reading = session.probe(request.shape.train, 1)
+    """What one example needs, within all that the device has; None where that is not enough either."""
+    fake = request.mode == "fake"
+    spec = replace(request.spec, limited=False) if fake else replace(request.spec, memory_gb=None)
+    try:
+        with _session(request, spec) as session:
+            reading = session.probe(request.shape.train, 1)
+    except ProbeCrashed:
+        return None
     return None if reading.peaks is None else reading.peaks.largest
 
 

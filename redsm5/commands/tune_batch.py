@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from redsm5.catalog import CATALOG
 from redsm5.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     all_.add_argument("--models", metavar="ID,...", help="these encoders of the catalog")
     all_.add_argument("--lengths", metavar="N,...", help="values of data.max_length (128,256,384,512)")
     all_.add_argument("--precisions", metavar="P,...", help="values of runtime.precision (none,bf16,fp16)")
-    all_.add_argument("--checkpointing", choices=("off", "on", "both"), default="both", help="gradient checkpointing")
+    all_.add_argument("--checkpointing", choices=("off", "on", "both"), help="gradient checkpointing (both)")
     all_.add_argument("--peft", metavar="NAME,...", help="PEFT methods (all eight, NoPEFT among them)")
-    both.add_argument("--mode", choices=MODES, default="predicted", help="which sizes are tried: predicted from small "
+    both.add_argument("--mode", choices=MODES, help="which sizes are tried: predicted from small "
                       "ones, or by Lightning's Tuner (default: predicted)")  # fmt: skip
     both.add_argument("--predict", action="store_true", help="count what a GPU would need on fake tensors; try nothing")
     both.add_argument("--memory-gb", metavar="GB", type=float, help="memory to plan for (default: all of the device; "
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: The options are not usable, or not even one example fits.
     """
     _check(args)
+    _of("--models", args.models, tuple(CATALOG))  # before seconds of imports
     catalog = args.all or args.models is not None
     config = list(args.config)
     if not any(arg.split("=")[0] == "--config" for arg in config):
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.batch_search.calibration import default_file
     from redsm5.batch_search.request import Budget
 
-    budget = Budget(args.memory_gb, args.margin, "fake" if args.predict else args.mode)
+    budget = Budget(args.memory_gb, args.margin, "fake" if args.predict else args.mode or "predicted")
     file = args.calibration or default_file()
     return _catalog(config, _grid(args), budget, file) if catalog else _one(config, args, budget, file)
 
@@ -70,15 +73,20 @@ def _one(config: list[str], args: argparse.Namespace, budget: Budget, file: Path
     from redsm5.batch_search.results import found_lines
 
     def tell(what: str) -> None:
-        print(f"trying {what}", file=sys.stderr, flush=True)
+        print(what, file=sys.stderr, flush=True)
 
     if not any(arg.split("=")[0] in ("--data.path", "--data.posts") for arg in config):
         print("no data.path is given: posts count as up to 10,000 tokens", file=sys.stderr, flush=True)
-    found = find(config, budget, file, effective=args.effective, tell=tell)
+    try:
+        found = find(config, budget, file, effective=args.effective, tell=tell)
+    except KeyboardInterrupt:  # what was tried is not kept: it takes seconds
+        print("redsm5: interrupted; nothing is left behind, and the same command searches anew", file=sys.stderr)
+        return 130
     for line in found_lines(found.entry, found.shape, found.batches):
         print(line)
-    taken = "" if args.predict else " fit --tune_batch takes it from there, or"
-    print(f"noted in {file};{taken} set it yourself:")
+    # fit looks in the default file, for entries that were tried, and for how it accumulates itself.
+    taken = not args.predict and args.calibration is None and args.effective is None
+    print(f"noted in {file};{' fit --tune_batch takes it from there, or' if taken else ''} set it yourself:")
     options = found.batches.options()
     print("  " + " ".join(f"--{key} {value}" for key, value in options.items()))
     if args.out is not None:
@@ -91,9 +99,13 @@ def _catalog(config: list[str], grid: Grid, budget: Budget, file: Path) -> int:
     from redsm5.batch_search.catalog_run import calibrate
     from redsm5.batch_search.results import print_table
 
-    entries = calibrate(config, grid, budget, file)
+    entries, failed = calibrate(config, grid, budget, file)
     print_table(entries)
     print(f"{len(entries)} settings in {file}")
+    for sentence in failed:
+        print(sentence, file=sys.stderr)
+    if failed:
+        raise UserError(f"{len(failed)} settings could not be tried; the same command tries them again")
     return 0
 
 
@@ -120,20 +132,23 @@ def _check(args: argparse.Namespace) -> None:
     catalog = args.all or args.models is not None
     if catalog and (args.effective is not None or args.out is not None):
         raise UserError("--effective and --out are for one config, --all and --models for the catalog; leave one out")
-    given = [name for name in ("lengths", "precisions", "peft") if getattr(args, name) is not None]
+    given = [name for name in ("lengths", "precisions", "checkpointing", "peft") if getattr(args, name) is not None]
+    if args.all and args.models is not None:
+        raise UserError("--all is every encoder of the catalog, and --models some of them; leave one out")
+    if args.predict and args.mode is not None:
+        raise UserError("--mode says which sizes are tried, and --predict tries none; leave one out")
     if not catalog and given:
         raise UserError(f"--{given[0]} is for the catalog; add --all or --models, or set the option of the config")
 
 
 def _grid(args: argparse.Namespace) -> Grid:
     from redsm5.batch_search.grid import LENGTHS, METHOD_NAMES, PRECISIONS, Grid
-    from redsm5.catalog import CATALOG
 
     return Grid(
         encoders=_of("--models", args.models, tuple(CATALOG)),
         lengths=tuple(_lengths(args.lengths)) or LENGTHS,
         precisions=_of("--precisions", args.precisions, PRECISIONS),
-        checkpointing={"off": (False,), "on": (True,), "both": (False, True)}[args.checkpointing],
+        checkpointing={"off": (False,), "on": (True,), "both": (False, True)}[args.checkpointing or "both"],
         peft=_of("--peft", args.peft, METHOD_NAMES),
     )
 
@@ -154,7 +169,11 @@ def _of(option: str, text: str | None, known: tuple[T, ...]) -> tuple[T, ...]:
         return known
     names = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(names - set(known))
-    if unknown or not names:
-        listed = f"there are {', '.join(known)}" if len(known) < 12 else "redsm5 models lists what there is"
-        raise UserError(f"{option} names {unknown[0] if unknown else 'nothing'}; {listed}")
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}? " if close else ""
+        listed = f"it takes {', '.join(known)}" if len(known) < 12 else "redsm5 models lists them"
+        raise UserError(f"{option} has no {unknown[0]}; {hint}{listed}")
+    if not names:
+        raise UserError(f"{option} is empty; name at least one, or leave it out for all")
     return tuple(name for name in known if name in names)

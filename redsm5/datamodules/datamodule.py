@@ -282,10 +282,17 @@ class ReDSM5DataModule(pl.LightningDataModule):
         """Training batches of an epoch on each rank: the same in every epoch."""
         return len(self._sampler("train", training=True))
 
+    def _loader(self, sampler: PlanSampler) -> DataLoader[Batch]:
+        return batch_loader(sampler, workers=self.workers, seed=self.seed, on_gpu=self._on_gpu())
+
+    def _on_gpu(self) -> bool:
+        """Whether the Trainer uses a GPU: a machine that has one may train on its CPU."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training part, mixed anew in every epoch, without those that a checkpoint has behind it."""
         sampler = self._sampler("train", training=True, position=self._position)
-        return batch_loader(sampler, workers=self.workers, seed=self.seed)
+        return self._loader(sampler)
 
     def state_dict(self) -> dict[str, int]:
         """Where in the batch plan the training stands: the next epoch, and how many batches of it are behind."""
@@ -311,11 +318,11 @@ class ReDSM5DataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation part."""
-        return batch_loader(self._sampler("val", training=False), workers=self.workers, seed=self.seed)
+        return self._loader(self._sampler("val", training=False))
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test part."""
-        return batch_loader(self._sampler("test", training=False), workers=self.workers, seed=self.seed)
+        return self._loader(self._sampler("test", training=False))
 
     def _check_room(self, layout: Layout) -> None:
         frame = layout.longest_frame

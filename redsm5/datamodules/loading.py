@@ -14,15 +14,15 @@ from redsm5.datamodules.sampler import PlanSampler
 MOST_WORKERS = 12
 
 
-def batch_loader(sampler: PlanSampler, *, workers: int | None, seed: int) -> DataLoader[Batch]:
+def batch_loader(sampler: PlanSampler, *, workers: int | None, seed: int, on_gpu: bool) -> DataLoader[Batch]:
     """A loader of whole batches.
 
     Args:
         sampler: What they hold, in their order.
         workers: Processes that build them; None for as many as there are cores with a GPU, and none without.
         seed: Of the run.
+        on_gpu: Whether batches go to a GPU.
     """
-    on_gpu = torch.cuda.is_available()
     if workers is None:
         workers = min(MOST_WORKERS, usable_cores()) if on_gpu else 0
     if workers:

@@ -107,13 +107,17 @@ class ReDSM5CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse what this machine cannot do; set threads and TF32."""
         check_options(self.config, OPTION_GROUPS)
-        _refuse_on_this_machine(self.config)
+        self.refuse_on_this_machine()
         refuse_impossible(Chosen(self.config))
         runtime = self.config.runtime
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         self.config.runtime.threads = torch.get_num_threads()
         torch.set_float32_matmul_precision("high" if runtime.tf32 else "highest")
+
+    def refuse_on_this_machine(self) -> None:
+        """Refuse what needs a device that is not here."""
+        _refuse_on_this_machine(self.config)
 
     def instantiate_classes(self) -> None:
         """Instantiate model and data; the Trainer is made by the command, with its callbacks."""
@@ -145,6 +149,7 @@ def make_cli(
     *,
     command: str,
     parse_only: bool = False,
+    elsewhere: bool = False,
     data_class: type[ReDSM5DataModule] = ReDSM5DataModule,
 ) -> ReDSM5CLI:
     """Parse and, unless ``parse_only``, instantiate; see ``redsm5.cli.build_cli``.
@@ -153,13 +158,14 @@ def make_cli(
         args: Config options, as on the command line.
         command: The name shown in help.
         parse_only: Parse and check, instantiate nothing.
+        elsewhere: Parse only, for a training on another machine: its devices need not be here.
         data_class: What is made of the options of ``data``.
     """
     quiet_libraries()
     ConfigParser.sources = given_sources(args)
     ConfigParser.given = merged(ConfigParser.sources)
     _check_seed(ConfigParser.given)
-    cli_class = _ParsingCLI if parse_only else ReDSM5CLI
+    cli_class = _PlanningCLI if elsewhere else _ParsingCLI if parse_only else ReDSM5CLI
     # LightningCLI warns when the process has arguments of its own beside `args`: ours are those very arguments.
     with mock.patch.object(sys, "argv", [f"redsm5 {command}"]):
         try:
@@ -196,6 +202,13 @@ class _ParsingCLI(ReDSM5CLI):
 
     def instantiate_classes(self) -> None:
         """Instantiate nothing."""
+
+
+class _PlanningCLI(_ParsingCLI):
+    """Stops after parsing, and asks nothing of this machine."""
+
+    def refuse_on_this_machine(self) -> None:
+        """Refuse nothing."""
 
 
 def config_json_schema() -> dict[str, Any]:

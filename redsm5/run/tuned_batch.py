@@ -34,7 +34,13 @@ def with_batches(args: list[str]) -> list[str]:
     folder = RunFolder.named(config.run_dir)
     # Further ranks of one machine start when the first has written its config.
     if folder.config.exists() and (is_further_rank() or not config.fresh):
-        return [*off, *_options(_sizes_of(folder))]
+        sizes = _sizes_of(folder)
+        if sizes and not is_further_rank():
+            said = ", ".join(f"{key.rpartition('.')[2]} {size}" for key, size in sizes.items())
+            print(
+                f"{folder.path} goes on with its batches ({said}); --fresh searches anew", file=sys.stderr, flush=True
+            )
+        return [*off, *_options(sizes)]
     if is_further_rank():
         raise UserError(
             f"{KEY} searches in one process, and this run has several from its start; run redsm5 tune-batch first, and "
@@ -46,7 +52,7 @@ def with_batches(args: list[str]) -> list[str]:
     from redsm5.batch_search.results import found_lines
 
     def tell(what: str) -> None:
-        print(f"trying {what}", file=sys.stderr, flush=True)
+        print(what, file=sys.stderr, flush=True)
 
     found = find(off, Budget(), default_file(), reuse=True, tell=tell)
     for line in found_lines(found.entry, found.shape, found.batches):

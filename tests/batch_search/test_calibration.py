@@ -38,7 +38,7 @@ def test_entries_are_added_and_replaced_where_they_are_of_the_same_setting_devic
         ({}, 80.0, True),  # found with less memory: it fits
         ({}, 16.0, False),
         ({"margin": 0.1}, 24.0, True),
-        ({"peak_gb": 23.5}, 24.0, False),
+        ({"margin": 0.01}, 24.0, False),  # the allocator was held to more
         ({"name": "another card"}, 24.0, False),
         ({"method": "fake"}, 24.0, False),  # counted, not tried
         ({"windows": None}, 24.0, False),
@@ -49,6 +49,12 @@ def test_entries_are_added_and_replaced_where_they_are_of_the_same_setting_devic
 def test_usable_is_what_holds_on_a_device(known, memory_gb, usable):
     found = Calibration(entries=(entry(**known),)).usable(entry().setting, "RTX", memory_gb, 0.05)
     assert (found is not None) == usable
+
+
+@pytest.mark.parametrize(("memory_gb", "usable"), [(24.0, True), (23.2, True), (22.0, False)])
+def test_usable_on_a_cpu_is_what_the_process_has_room_for(memory_gb, usable):
+    known = Calibration(entries=(entry(name="CPU", peak_gb=22.0),))
+    assert (known.usable(entry().setting, "CPU", memory_gb, 0.05) is not None) == usable
 
 
 def test_usable_needs_the_same_versions():

@@ -322,10 +322,12 @@ def test_options_are_chosen_by_name_and_keep_defaults_of_their_own():
 def test_workers_by_default_depend_on_the_machine(make, monkeypatch):
     data = make(workers=None)
     data.setup()
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     loader = data.train_dataloader()
     assert (loader.num_workers, loader.pin_memory, loader.persistent_workers) == (0, False, False)
+    # A machine with a GPU may train on its CPU all the same.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert data.train_dataloader().num_workers == 0
+    data._on_gpu = lambda: True
     for cores, workers in ((32, 12), (4, 4)):
         monkeypatch.setattr("redsm5.datamodules.loading.usable_cores", lambda cores=cores: cores)
         loader = data.train_dataloader()

@@ -226,7 +226,7 @@ def test_head_learns_to_find_the_evidence_of_a_handful_of_posts(option, tiny_enc
     module.eval()
     collector = PredictionCollector(data.n_criteria, SpanDecoding())
     with torch.no_grad():
-        for batch in batch_loader(data._sampler("train", training=False), workers=0, seed=0):
+        for batch in batch_loader(data._sampler("train", training=False), workers=0, seed=0, on_gpu=False):
             collector.add(batch, module(batch), module.network.evidence_head)
     found, bound = [], []
     for gold, predicted in zip(data.gold("train"), collector.result(data.all_post_ids()), strict=True):

@@ -30,7 +30,7 @@ def test_fit_with_tune_batch_is_the_fit_with_the_sizes_that_were_found(tiny_corp
     assert main([*options, "--tune_batch"]) == 0
     said = capsys.readouterr()
     assert "windows of 32 tokens fit" in said.out
-    assert "trying" in said.err
+    assert "windows in training" in said.err
     found = sizes(tmp_path / "tuned")
     assert found["train"] == 42 // 4
     plain = fit_options(tiny_corpus_dir, tiny_encoder, tmp_path / "plain", "--trainer.max_epochs=2")
@@ -41,7 +41,7 @@ def test_fit_with_tune_batch_is_the_fit_with_the_sizes_that_were_found(tiny_corp
     capsys.readouterr()
     again = fit_options(tiny_corpus_dir, tiny_encoder, tmp_path / "again", "--trainer.max_epochs=1")
     assert main([*again, "--tune_batch"]) == 0
-    assert "trying" not in capsys.readouterr().err
+    assert "windows in training" not in capsys.readouterr().err
     assert sizes(tmp_path / "again") == found
     assert len(read_calibration(default_file()).entries) == 1
 
@@ -52,6 +52,7 @@ def test_fit_with_tune_batch_goes_on_with_the_sizes_of_the_run(tiny_corpus_dir, 
     (tmp_path / "run" / "report.json").unlink()
     assert main([*options, "--tune_batch"]) == 0
     assert sizes(tmp_path / "run")["train"] == 7
+    assert "goes on with its batches (train 7, eval 16)" in capsys.readouterr().err
     assert not default_file().exists()
 
 
