@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from redsm5.errors import UserError
 from redsm5.hpo.attempts import SLOT, TOKEN, is_lost
 from redsm5.hpo.leases import Attempt
+from redsm5.hpo.storage import reaching
 
 SAMPLER_OPTIONS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 20}}
 PRUNER_OPTIONS = {"MedianPruner": {"n_startup_trials": 10, "n_warmup_steps": 2}}
@@ -55,7 +56,7 @@ def make_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
 
 
 class Sampling:
-    """Draws the trials of a study and says which to prune.
+    """Draws the trials of a study and says which to prune. Methods raise ``Away`` as those of ``Leases`` do.
 
     Args:
         storage: Of ``open_storage``.
@@ -81,7 +82,8 @@ class Sampling:
         self.seed, self.sampler, self.sampler_options = seed, sampler, dict(sampler_options or {})
         make_sampler(self.sampler, self.sampler_options, seed)  # its errors belong before the first trial
         self.pruner = make_pruner(pruner, pruner_options or {})
-        self._name = storage.get_study_name_from_id(study_id)
+        with reaching():
+            self._name = storage.get_study_name_from_id(study_id)
         self._seen = _Seen(get_storage(storage), study_id)
 
     def draw(self, slot: int, define: Callable[[Trial], object]) -> FrozenTrial:
@@ -92,18 +94,20 @@ class Sampling:
             define: Asks an Optuna trial for the parameters.
         """
         seed = self.seed if self.sampler in ONE_SEED else seed_of(self.seed, slot)
-        self._seen.read()
-        draft = self._seen.draft = create_trial(state=TrialState.RUNNING)
-        draft.number = slot
-        define(Trial(self._study(make_sampler(self.sampler, self.sampler_options, seed)), DRAFT))
-        self._seen.draft = None
+        with reaching():
+            self._seen.read()
+            draft = self._seen.draft = create_trial(state=TrialState.RUNNING)
+            draft.number = slot
+            define(Trial(self._study(make_sampler(self.sampler, self.sampler_options, seed)), DRAFT))
+            self._seen.draft = None
         draft.system_attrs = {key: value for key, value in draft.system_attrs.items() if not key.startswith(RELATIVE)}
         return draft
 
     def prunes(self, attempt: Attempt) -> bool:
         """Whether an attempt is to end, as its reports so far compare with those of the others."""
-        self._seen.read()
-        return self.pruner.prune(self._study(None), self._seen.get_trial(attempt.trial_id))
+        with reaching():
+            self._seen.read()
+            return self.pruner.prune(self._study(None), self._seen.get_trial(attempt.trial_id))
 
     def _study(self, sampler: BaseSampler | None) -> optuna.Study:
         storage = cast(BaseStorage, self._seen)

@@ -38,7 +38,7 @@ def work(url, budget, name="study", elsewhere=False, told=None):
     storage = insist(lambda: opened(url))
     study = insist(lambda: storage_call(storage.get_study_id_from_name, name))
     leases = insist(lambda: Leases(storage, study, lease_seconds=LEASE, owner=owner))
-    sampling = insist(lambda: storage_call(Sampling, storage, study, seed=1))
+    sampling = insist(lambda: Sampling(storage, study, seed=1, pruner_options={"n_startup_trials": 10**6}))
     while True:
         try:
             claim = leases.claim(budget)
@@ -70,6 +70,7 @@ def trial(leases, sampling, claim, told):
                 raise Lost
             value = value_at(attempt.params["x"], step)
             insist(lambda step=step, value=value: leases.report(attempt, step, value), most=0.5)
+            insist(lambda: sampling.prunes(attempt), most=0.5)
         insist(lambda: leases.finish(attempt, TrialState.COMPLETE, attempt.params["x"]), most=0.5)
 
 
