@@ -56,7 +56,8 @@ def reaching() -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        if isinstance(cause, (OperationalError, InterfaceError, PoolTimeout)):
+        cut_off = isinstance(cause, DBAPIError) and cause.connection_invalidated  # of whatever class
+        if cut_off or isinstance(cause, (OperationalError, InterfaceError, PoolTimeout)):
             raise Away(_reason(cause)) from error
         raise
 

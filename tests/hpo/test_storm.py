@@ -5,16 +5,8 @@ import signal
 import time
 
 import pytest
-from postgres import Postgres
 from storm import CONTEXT, faults, make_study, start, storm
 from storm_worker import LEASE, work, work_as_stock
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 def test_few_kills_on_sqlite_leave_an_exact_study(tmp_path):
