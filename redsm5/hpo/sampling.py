@@ -134,23 +134,23 @@ class _Seen:
     def read(self) -> None:
         slots: dict[int, FrozenTrial] = {}
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            if SLOT not in trial.system_attrs or is_lost(trial):
+            slot = trial.system_attrs.get(SLOT)
+            if slot is None or is_lost(trial):
                 continue
-            slot = trial.system_attrs[SLOT]
-            other = slots.get(slot)
-            if other is None or _rank(trial) > _rank(other):
-                slots[slot] = self._numbered(trial, slot)
-        self._trials = [slots[slot] for slot in sorted(slots)]
+            if slot not in slots or _rank(trial) > _rank(slots[slot]):
+                slots[slot] = trial
+        self._trials = [self._shown(slots[slot], slot) for slot in sorted(slots)]
 
-    def _numbered(self, trial: FrozenTrial, slot: int) -> FrozenTrial:
+    def _shown(self, trial: FrozenTrial, slot: int) -> FrozenTrial:
         """Numbers of Optuna count lost attempts too, and samplers look at numbers."""
-        known = self._finished.get(trial._trial_id)
-        if known is None:
-            known = copy.copy(trial)
-            known.number = slot
+        shown = self._finished.get(trial._trial_id)
+        if shown is None:
+            shown = copy.copy(trial)
+            shown.number = slot
+            shown.system_attrs = {key: value for key, value in trial.system_attrs.items() if key not in (SLOT, TOKEN)}
             if trial.state.is_finished():
-                self._finished[trial._trial_id] = known
-        return known
+                self._finished[trial._trial_id] = shown
+        return shown
 
     def get_study_id_from_name(self, name: str) -> int:
         return self._study_id

@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
     OperationalError,
+    PendingRollbackError,
     ProgrammingError,
     SQLAlchemyError,
 )
@@ -40,6 +41,9 @@ RACES = (
 )  # fmt: skip
 """What setting up raises when another worker does so at the same moment."""
 
+AWAY = (OperationalError, InterfaceError, PoolTimeout, PendingRollbackError)
+"""What a lost connection raises; the last where Optuna asks again over the same one."""
+
 
 class Away(Exception):
     """The database does not answer for now; nothing is known of what was asked of it last."""
@@ -57,7 +61,7 @@ def reaching() -> Iterator[None]:
     except (StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         cut_off = isinstance(cause, DBAPIError) and cause.connection_invalidated  # of whatever class
-        if cut_off or isinstance(cause, (OperationalError, InterfaceError, PoolTimeout)):
+        if cut_off or isinstance(cause, AWAY):
             raise Away(_reason(cause)) from error
         raise
 
