@@ -256,9 +256,7 @@ class Leases:
                 raise self._lost(claim)
             if made.state == TrialState.RUNNING:
                 self._lose(made.trial_id)
-        ended = self._attempts(
-            slot=claim.slot
-        )  # again: one may have told its result first, and Optuna refused the FAIL
+        ended = self._attempts(slot=claim.slot)  # again: one may have told its result before it could be ended
         if any(made.has_result for made in ended):
             self.slots.finish(claim.slot)
             self.abandon(claim)

@@ -8,6 +8,7 @@ from optuna.distributions import FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
+from studies import new_study
 
 from redsm5.hpo.attempts import LOST, SLOT, TOKEN, is_lost
 from redsm5.hpo.leases import AlreadyDone, Leases, Lost
@@ -29,10 +30,9 @@ class Clock:
 class Study:
     """A study in a file, and workers that are elsewhere: they can tell from beats only who is alive."""
 
-    def __init__(self, path):
-        self.url = f"sqlite:///{path}"
-        self.storage = open_storage(self.url)
-        self.id = self.storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
+    def __init__(self, folder):
+        url, self.id = new_study(folder)
+        self.storage = open_storage(url)
         self.clock = Clock()
         self.drawn = []
 
@@ -67,7 +67,7 @@ class Study:
 
 @pytest.fixture
 def study(tmp_path):
-    return Study(tmp_path / "s.db")
+    return Study(tmp_path)
 
 
 def finish_all(study, leases, budget):

@@ -5,8 +5,8 @@ import sys
 import optuna
 import pytest
 from optuna.samplers import RandomSampler
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from studies import new_study
 
 from redsm5.errors import UserError
 from redsm5.hpo import sampling as sampling_module
@@ -35,9 +35,8 @@ def value_of(params):
 
 class Study:
     def __init__(self, folder, **options):
-        folder.mkdir(exist_ok=True)
-        self.storage = open_storage(f"sqlite:///{folder}/s.db")
-        self.id = self.storage.create_new_study([StudyDirection.MAXIMIZE], "study")
+        url, self.id = new_study(folder)
+        self.storage = open_storage(url)
         self.leases = Leases(self.storage, self.id)
         self.options = options
         self.open()
