@@ -52,6 +52,8 @@ class Attempt:
     """The lost attempt that it goes on from"""
     index: int
     """How many attempts at the slot came before"""
+    values: dict[int, float]
+    """What it has reported, with what it took over, by step"""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class Leases:
                 # Optuna creates again when the answer to a commit was an error: there may be two.
                 if other.trial_id != trial_id and other.state == TrialState.RUNNING and other.token <= claim.token:
                     self._lose(other.trial_id)
-        return Attempt(claim, trial_id, dict(template.params), earlier, len(before))
+        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), dict(template.intermediate_values))
 
     def report(self, attempt: Attempt, step: int, value: float) -> None:
         """Store a metric of a step; again is the same as once.
@@ -181,6 +183,7 @@ class Leases:
                 self.storage.set_trial_intermediate_value(attempt.trial_id, step, value)
         except (UpdateFinishedTrialError, KeyError):
             raise self._lost(attempt.claim) from None
+        attempt.values[step] = value
 
     def finish(self, attempt: Attempt, state: TrialState, value: float | None = None) -> None:
         """Tell the result and let the slot go; again is the same as once.
