@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sqlite3
 import time
@@ -97,6 +98,7 @@ def open_storage(url: str) -> RDBStorage:
     Raises:
         UserError: It cannot be used; the sentence never holds the password.
     """
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # its tracebacks of lost connections; ours say Away
     parsed = _parsed(url)
     name = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
