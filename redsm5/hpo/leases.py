@@ -22,6 +22,9 @@ from redsm5.hpo.owner import Owner
 from redsm5.hpo.slots import Held, Slots
 from redsm5.hpo.storage import reaching
 
+LEASE = "redsm5:lease"
+"""System attribute of a study: seconds. A worker with a shorter lease would take live ones for dead."""
+
 
 class Lost(Exception):
     """The slot is another's now, or free: leave without a word."""
@@ -80,7 +83,8 @@ class Leases:
     Args:
         storage: Of ``open_storage``.
         study_id: In it.
-        lease_seconds: A slot whose owner has not been heard of for so long is another's; the same for all workers.
+        lease_seconds: A slot whose owner has not been heard of for so long is another's; the study's first worker says
+            it for all.
         owner: The worker; None for one of this process.
         clock: Seconds, that never go back.
     """
@@ -94,7 +98,7 @@ class Leases:
         owner: Owner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.storage, self.study_id, self.lease_seconds, self.clock = storage, study_id, lease_seconds, clock
+        self.storage, self.study_id, self.clock = storage, study_id, clock
         self.owner = owner or Owner.this_process()
         self._mine: set[tuple[int, int]] = set()
         self._seen: dict[int, tuple[int, int, float]] = {}
@@ -102,6 +106,7 @@ class Leases:
         self._lock = RLock()  # between the commit of a claim and its note in _mine, nobody observes
         with reaching():
             self.slots = Slots(storage.engine, study_id)
+            self.lease_seconds = float(self.slots.once(study_id, LEASE, lease_seconds))
 
     def claim(self, budget: int) -> Claim | None:
         """Take a slot that nobody has: one that was begun before a new one.

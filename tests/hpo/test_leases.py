@@ -497,6 +497,12 @@ def test_slots_of_a_deleted_study_are_not_those_of_a_new_one_with_its_id(study):
     assert sorted(study.results()) == [0, 1]
 
 
+def test_lease_of_a_study_is_that_of_its_first_worker(study):
+    first = Leases(study.storage, study.id, lease_seconds=7)
+    assert first.lease_seconds == 7
+    assert Leases(study.storage, study.id, lease_seconds=60).lease_seconds == 7
+
+
 def test_two_workers_that_open_a_study_agree_on_its_key(study):
     assert len({study.worker().slots.study for _ in range(3)}) == 1
 
