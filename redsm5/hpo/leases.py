@@ -22,6 +22,9 @@ from redsm5.hpo.owner import Owner
 from redsm5.hpo.slots import Held, Slots
 from redsm5.hpo.storage import reaching
 
+LEASE = "redsm5:lease"
+"""System attribute of a study: seconds. A worker with a shorter lease would take live ones for dead."""
+
 
 class Lost(Exception):
     """The slot is another's now, or free: leave without a word."""
@@ -52,6 +55,8 @@ class Attempt:
     """The lost attempt that it goes on from"""
     index: int
     """How many attempts at the slot came before"""
+    values: dict[int, float]
+    """What it has reported, with what it took over, by step"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ class Leases:
     Args:
         storage: Of ``open_storage``.
         study_id: In it.
-        lease_seconds: A slot whose owner has not been heard of for so long is another's; the same for all workers.
+        lease_seconds: A slot whose owner has not been heard of for so long is another's; the study's first worker says
+            it for all.
         owner: The worker; None for one of this process.
         clock: Seconds, that never go back.
     """
@@ -92,7 +98,7 @@ class Leases:
         owner: Owner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.storage, self.study_id, self.lease_seconds, self.clock = storage, study_id, lease_seconds, clock
+        self.storage, self.study_id, self.clock = storage, study_id, clock
         self.owner = owner or Owner.this_process()
         self._mine: set[tuple[int, int]] = set()
         self._seen: dict[int, tuple[int, int, float]] = {}
@@ -100,6 +106,7 @@ class Leases:
         self._lock = RLock()  # between the commit of a claim and its note in _mine, nobody observes
         with reaching():
             self.slots = Slots(storage.engine, study_id)
+            self.lease_seconds = float(self.slots.once(study_id, LEASE, lease_seconds))
 
     def claim(self, budget: int) -> Claim | None:
         """Take a slot that nobody has: one that was begun before a new one.
@@ -168,7 +175,7 @@ class Leases:
                 # Optuna creates again when the answer to a commit was an error: there may be two.
                 if other.trial_id != trial_id and other.state == TrialState.RUNNING and other.token <= claim.token:
                     self._lose(other.trial_id)
-        return Attempt(claim, trial_id, dict(template.params), earlier, len(before))
+        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), dict(template.intermediate_values))
 
     def report(self, attempt: Attempt, step: int, value: float) -> None:
         """Store a metric of a step; again is the same as once.
@@ -181,6 +188,7 @@ class Leases:
                 self.storage.set_trial_intermediate_value(attempt.trial_id, step, value)
         except (UpdateFinishedTrialError, KeyError):
             raise self._lost(attempt.claim) from None
+        attempt.values[step] = value
 
     def finish(self, attempt: Attempt, state: TrialState, value: float | None = None) -> None:
         """Tell the result and let the slot go; again is the same as once.
@@ -256,9 +264,7 @@ class Leases:
                 raise self._lost(claim)
             if made.state == TrialState.RUNNING:
                 self._lose(made.trial_id)
-        ended = self._attempts(
-            slot=claim.slot
-        )  # again: one may have told its result first, and Optuna refused the FAIL
+        ended = self._attempts(slot=claim.slot)  # again: one may have told its result before it could be ended
         if any(made.has_result for made in ended):
             self.slots.finish(claim.slot)
             self.abandon(claim)

@@ -40,7 +40,8 @@ class Owner:
             return False
         if (self.boot, self.namespace) != (boot_id(), _namespace()):
             return False
-        return _started(self.pid) != self.started
+        started = _started(self.pid)
+        return started is None or started not in ("", self.started)
 
     def to_json(self) -> str:
         """As it stands in the database."""
@@ -60,12 +61,16 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began; None when there is none, or only what its parent has not yet taken notice of."""
+    """When a process began; None when it is gone, also where its parent has not noticed; "" if unknown."""
     try:
         # The name of the program stands in brackets and may hold anything.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
     except OSError:
+        try:
+            os.kill(pid, 0)  # the processes of others may be hidden
+        except ProcessLookupError:
+            return None
+        except OSError:
+            pass
         return ""
     return None if fields[0] in "ZX" else fields[19]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
+import time
 import warnings
 from collections.abc import Callable, Container, Mapping
 from typing import Any, cast
@@ -32,6 +34,8 @@ ONE_SEED = ("QMCSampler",)
 """Samplers whose points belong to one sequence: they have the study's seed in every trial."""
 DRAFT = -1
 """The id of a trial that is in no database."""
+SECONDS = 2.0
+"""For so long a pruner may look at the same results of the others: reading them costs as much as a short epoch."""
 RELATIVE = "tpe:relative_params"
 """Attributes in which TPE announces parameters before they are stored; ours are stored with the trial."""
 
@@ -96,18 +100,19 @@ class Sampling:
         seed = self.seed if self.sampler in ONE_SEED else seed_of(self.seed, slot)
         with reaching():
             self._seen.read()
-            draft = self._seen.draft = create_trial(state=TrialState.RUNNING)
+            draft = self._seen.own = create_trial(state=TrialState.RUNNING)
             draft.number = slot
             define(Trial(self._study(make_sampler(self.sampler, self.sampler_options, seed)), DRAFT))
-            self._seen.draft = None
         draft.system_attrs = {key: value for key, value in draft.system_attrs.items() if not key.startswith(RELATIVE)}
         return draft
 
     def prunes(self, attempt: Attempt) -> bool:
         """Whether an attempt is to end, as its reports so far compare with those of the others."""
         with reaching():
-            self._seen.read()
-            return self.pruner.prune(self._study(None), self._seen.get_trial(attempt.trial_id))
+            own = self._seen.take_up(attempt)
+            own.intermediate_values = dict(attempt.values)
+            self._seen.read(within=SECONDS)
+            return self.pruner.prune(self._study(None), own)
 
     def _study(self, sampler: BaseSampler | None) -> optuna.Study:
         storage = cast(BaseStorage, self._seen)
@@ -126,31 +131,43 @@ class _Seen:
         self._storage, self._study_id = storage, study_id
         self._finished: dict[int, FrozenTrial] = {}
         self._trials: list[FrozenTrial] = []
-        self.draft: FrozenTrial | None = None
+        self._read_at = -math.inf
+        self.own = create_trial(state=TrialState.RUNNING)
+        """The trial that is drawn, or runs, in this worker"""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
-    def read(self) -> None:
+    def read(self, within: float = 0.0) -> None:
+        """Read the study, unless that was done within so many seconds."""
+        if time.monotonic() - self._read_at < within:
+            return
         slots: dict[int, FrozenTrial] = {}
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            if SLOT not in trial.system_attrs or is_lost(trial):
+            slot = trial.system_attrs.get(SLOT)
+            if slot is None or is_lost(trial):
                 continue
-            slot = trial.system_attrs[SLOT]
-            other = slots.get(slot)
-            if other is None or _rank(trial) > _rank(other):
-                slots[slot] = self._numbered(trial, slot)
-        self._trials = [slots[slot] for slot in sorted(slots)]
+            if slot not in slots or _rank(trial) > _rank(slots[slot]):
+                slots[slot] = trial
+        self._trials = [self._shown(slots[slot], slot) for slot in sorted(slots)]
+        self._read_at = time.monotonic()
 
-    def _numbered(self, trial: FrozenTrial, slot: int) -> FrozenTrial:
+    def take_up(self, attempt: Attempt) -> FrozenTrial:
+        """The trial of an attempt of this worker, which is not read again while it runs."""
+        if self.own._trial_id != attempt.trial_id:
+            self.own = self._shown(self._storage.get_trial(attempt.trial_id), attempt.claim.slot)
+        return self.own
+
+    def _shown(self, trial: FrozenTrial, slot: int) -> FrozenTrial:
         """Numbers of Optuna count lost attempts too, and samplers look at numbers."""
-        known = self._finished.get(trial._trial_id)
-        if known is None:
-            known = copy.copy(trial)
-            known.number = slot
+        shown = self._finished.get(trial._trial_id)
+        if shown is None:
+            shown = copy.copy(trial)
+            shown.number = slot
+            shown.system_attrs = {key: value for key, value in trial.system_attrs.items() if key not in (SLOT, TOKEN)}
             if trial.state.is_finished():
-                self._finished[trial._trial_id] = known
-        return known
+                self._finished[trial._trial_id] = shown
+        return shown
 
     def get_study_id_from_name(self, name: str) -> int:
         return self._study_id
@@ -162,8 +179,8 @@ class _Seen:
         return copy.deepcopy(found) if deepcopy else found
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        if trial_id == DRAFT and self.draft is not None:
-            return self.draft
+        if trial_id == self.own._trial_id:
+            return self.own
         for trial in reversed(self._trials):
             if trial._trial_id == trial_id:
                 return trial
@@ -176,9 +193,9 @@ class _Seen:
         """A trial notes it in what ``get_trial`` gave it, which is the draft."""
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        if trial_id == DRAFT and self.draft is not None:
-            self.draft.system_attrs[key] = value
-        else:
+        if trial_id == self.own._trial_id:
+            self.own.system_attrs[key] = value
+        if trial_id != DRAFT:
             self._storage.set_trial_system_attr(trial_id, key, value)
 
 

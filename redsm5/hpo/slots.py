@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -66,7 +67,7 @@ class Slots:
     def __init__(self, engine: Engine, study_id: int) -> None:
         self.engine = engine
         created_once(lambda: SLOTS.create(engine, checkfirst=True))
-        self.study = self._key(study_id)
+        self.study: str = self.once(study_id, STUDY, uuid.uuid4().hex)
         self._ours = SLOTS.c.study == self.study
 
     def take(self, budget: int, owner: str) -> tuple[int, int] | None:
@@ -125,14 +126,14 @@ class Slots:
         with self.engine.begin() as connection:
             return connection.execute(change).rowcount > 0
 
-    def _key(self, study_id: int) -> str:
-        """Made by the first worker; the database lets only one of them write it."""
-        wanted = and_(STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == STUDY)
+    def once(self, study_id: int, key: str, value: Any) -> Any:
+        """A system attribute of the study, as the first worker set it; the database lets only one of them write it."""
+        wanted = and_(STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key)
         while True:
             with self.engine.begin() as connection:
-                key: Any = connection.execute(select(STUDY_ATTRS.c.value_json).where(wanted)).scalar()
-            if key is not None:
-                return str(key).strip('"')
+                stored = connection.execute(select(STUDY_ATTRS.c.value_json).where(wanted)).scalar()
+            if stored is not None:
+                return json.loads(stored)
             with suppress(IntegrityError), self.engine.begin() as connection:
-                new = {"study_id": study_id, "key": STUDY, "value_json": f'"{uuid.uuid4().hex}"'}
+                new = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
                 connection.execute(insert(STUDY_ATTRS).values(new))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sqlite3
 import time
@@ -19,6 +20,7 @@ from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
     OperationalError,
+    PendingRollbackError,
     ProgrammingError,
     SQLAlchemyError,
 )
@@ -40,6 +42,9 @@ RACES = (
 )  # fmt: skip
 """What setting up raises when another worker does so at the same moment."""
 
+AWAY = (OperationalError, InterfaceError, PoolTimeout, PendingRollbackError)
+"""What a lost connection raises; the last where Optuna asks again over the same one."""
+
 
 class Away(Exception):
     """The database does not answer for now; nothing is known of what was asked of it last."""
@@ -56,7 +61,8 @@ def reaching() -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        if isinstance(cause, (OperationalError, InterfaceError, PoolTimeout)):
+        cut_off = isinstance(cause, DBAPIError) and cause.connection_invalidated  # of whatever class
+        if cut_off or isinstance(cause, AWAY):
             raise Away(_reason(cause)) from error
         raise
 
@@ -92,6 +98,7 @@ def open_storage(url: str) -> RDBStorage:
     Raises:
         UserError: It cannot be used; the sentence never holds the password.
     """
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # its tracebacks of lost connections; ours say Away
     parsed = _parsed(url)
     name = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":

@@ -3,6 +3,7 @@ import sys
 
 import optuna
 import pytest
+from postgres import Postgres
 
 from redsm5.hpo.owner import Owner
 
@@ -19,3 +20,10 @@ def dead_owner():
 @pytest.fixture(autouse=True)
 def _quiet():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()

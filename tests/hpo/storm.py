@@ -5,16 +5,20 @@ import os
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 
 import optuna
 from optuna.trial import TrialState
 from storm_worker import STEPS, value_at
 
-from redsm5.hpo.attempts import LOST, SLOT
+from redsm5.hpo.attempts import LOST, SLOT, TOKEN
 from redsm5.hpo.storage import open_storage
 
 CONTEXT = multiprocessing.get_context("fork")
+
+
+class NotDone(Exception):
+    """The study did not come to its end."""
 
 
 def make_study(url):
@@ -38,29 +42,35 @@ def storm(target, url, budget, *, workers, kills, every, stop_for=0.0, seconds=1
     asleep = {}
     running = [start(target, url, budget, elsewhere=n % 2 == 1) for n in range(workers)]
     killed, codes, end, next_kill = 0, [], time.monotonic() + seconds, time.monotonic() + 0.3
-    while running:
-        assert time.monotonic() < end, f"not done after {seconds} s and {killed} kills"
-        time.sleep(0.02)
-        for worker in [worker for worker in running if worker.exitcode is not None]:
-            running.remove(worker)
-            codes.append(worker.exitcode)
-        for pid in [pid for pid, wake in asleep.items() if time.monotonic() > wake]:
-            del asleep[pid]
-            os.kill(pid, signal.SIGCONT)
-        if running and killed < kills and time.monotonic() > next_kill:
-            victim = random.choice(running)
-            os.kill(victim.pid, signal.SIGKILL)
-            victim.join()
-            running.remove(victim)
-            asleep.pop(victim.pid, None)
-            killed += 1
-            running.append(start(target, url, budget, elsewhere=killed % 2 == 1))
-            next_kill = time.monotonic() + random.expovariate(1 / every)
-            between(killed)
-            if stop_for and killed % 5 == 0:
-                pid = random.choice(running).pid
-                os.kill(pid, signal.SIGSTOP)
-                asleep[pid] = time.monotonic() + stop_for
+    try:
+        while running:
+            if time.monotonic() > end:
+                raise NotDone(f"after {seconds} s and {killed} kills")
+            time.sleep(0.02)
+            for worker in [worker for worker in running if worker.exitcode is not None]:
+                running.remove(worker)
+                codes.append(worker.exitcode)
+            for pid in [pid for pid, wake in asleep.items() if time.monotonic() > wake]:
+                del asleep[pid]
+                os.kill(pid, signal.SIGCONT)
+            if running and killed < kills and time.monotonic() > next_kill:
+                victim = random.choice(running)
+                os.kill(victim.pid, signal.SIGKILL)
+                victim.join()
+                running.remove(victim)
+                asleep.pop(victim.pid, None)
+                killed += 1
+                running.append(start(target, url, budget, elsewhere=killed % 2 == 1))
+                next_kill = time.monotonic() + random.expovariate(1 / every)
+                between(killed)
+                if stop_for and killed % 5 == 0:
+                    pid = random.choice(running).pid
+                    os.kill(pid, signal.SIGSTOP)
+                    asleep[pid] = time.monotonic() + stop_for
+    finally:
+        for worker in running:
+            worker.kill()
+            worker.join()
     return killed, codes
 
 
@@ -68,6 +78,9 @@ def faults(url, budget):
     """What is wrong with a study that says it is done; by slot where there are slots."""
     storage = open_storage(url)
     trials = storage.get_all_trials(storage.get_study_id_from_name("study"))
+    with storage.engine.begin() as connection:
+        query = "SELECT trial_id, min(trial_intermediate_value_id), max(trial_intermediate_value_id) "
+        rows = connection.exec_driver_sql(query + "FROM trial_intermediate_values GROUP BY trial_id").all()
     storage.engine.dispose()
     found = []
     states = Counter(trial.state for trial in trials)
@@ -85,5 +98,15 @@ def faults(url, budget):
         slots = Counter(trial.system_attrs[SLOT] for trial in complete)
         if slots != Counter(range(budget)):
             found.append(f"slots complete other than once: {slots - Counter(range(budget))}")
+        by_slot = defaultdict(list)
+        for trial in trials:
+            by_slot[trial.system_attrs[SLOT], trial.system_attrs[TOKEN]].append(trial._trial_id)
+        reports, last = {row[0]: row[1:] for row in rows}, {}
+        for (slot, _), made in sorted(by_slot.items()):
+            for trial_id in made:
+                first, end = reports.get(trial_id, (float("inf"), 0))
+                if url.startswith("sqlite") and first < last.get(slot, 0):  # a server numbers before it writes
+                    found.append(f"slot {slot} ran twice at once")
+                last[slot] = max(end, last.get(slot, 0))
         found += [f"trial {t.number} failed" for t in trials if t.state == TrialState.FAIL and LOST not in t.user_attrs]
     return found

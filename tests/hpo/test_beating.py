@@ -1,9 +1,9 @@
 import threading
 import time
 
-import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
+from studies import new_study
 
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.leases import Leases
@@ -16,9 +16,7 @@ ELSEWHERE = [Owner("h", "boot", "ns", 7, "1", nonce) for nonce in "ab"]
 
 @pytest.fixture
 def workers(tmp_path):
-    url = f"sqlite:///{tmp_path}/s.db"
-    storage = open_storage(url)
-    study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
+    url, study = new_study(tmp_path)
     return [Leases(open_storage(url), study, lease_seconds=LEASE, owner=owner) for owner in ELSEWHERE]
 
 

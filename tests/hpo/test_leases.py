@@ -8,6 +8,7 @@ from optuna.distributions import FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
+from studies import new_study
 
 from redsm5.hpo.attempts import LOST, SLOT, TOKEN, is_lost
 from redsm5.hpo.leases import AlreadyDone, Leases, Lost
@@ -29,10 +30,9 @@ class Clock:
 class Study:
     """A study in a file, and workers that are elsewhere: they can tell from beats only who is alive."""
 
-    def __init__(self, path):
-        self.url = f"sqlite:///{path}"
-        self.storage = open_storage(self.url)
-        self.id = self.storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
+    def __init__(self, folder):
+        url, self.id = new_study(folder)
+        self.storage = open_storage(url)
         self.clock = Clock()
         self.drawn = []
 
@@ -67,7 +67,7 @@ class Study:
 
 @pytest.fixture
 def study(tmp_path):
-    return Study(tmp_path / "s.db")
+    return Study(tmp_path)
 
 
 def finish_all(study, leases, budget):
@@ -93,6 +93,17 @@ def test_claim_takes_more_slots_when_the_budget_is_raised(study):
     finish_all(study, a, 5)
     assert sorted(study.results()) == [0, 1, 2, 3, 4]
     assert a.counts(5).done == 5
+
+
+def test_claim_begins_nothing_above_a_lowered_budget(study):
+    a = study.worker()
+    claims = [a.claim(5) for _ in range(5)]
+    for claim in claims:
+        a.release(claim)
+    finish_all(study, a, 3)
+    assert sorted(study.results()) == [0, 1, 2]
+    finish_all(study, a, 5)
+    assert sorted(study.results()) == [0, 1, 2, 3, 4]
 
 
 def test_claim_is_exact_with_threads(study):
@@ -150,8 +161,9 @@ def test_attempt_of_a_lost_worker_goes_on_with_params_and_the_values_its_checkpo
     second = b.attempt(b.claim(1), study.draw, keep=lambda trial: seen.append(trial.number) or 2)
     assert (second.params, second.index, seen) == (first.params, 1, [0])
     b.report(second, 3, 0.33)
-    values = study.storage.get_trial(second.trial_id).intermediate_values
-    assert values == {0: 0.0, 1: 0.1, 2: 0.2, 3: 0.33}
+    stored = study.storage.get_trial(second.trial_id)
+    assert stored.intermediate_values == {0: 0.0, 1: 0.1, 2: 0.2, 3: 0.33}
+    assert LOST not in stored.user_attrs
     assert study.drawn == [0]
 
 
@@ -211,9 +223,67 @@ def test_result_that_arrives_after_the_takeover_but_before_the_fail_counts(study
     study.pass_time(b, LEASE + 10)
     taken = b.claim(1)
     a.finish(first, TrialState.COMPLETE, 0.9)
+    assert b.counts(1).held == 0  # done, though another has it
     with pytest.raises(AlreadyDone):
         b.attempt(taken, study.draw)
     assert study.results() == {0: [0.9]}
+
+
+def test_attempt_ends_the_running_one_before_it_begins(study):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    b._end_orphans = lambda: None  # the observer is killed when it has freed the slot
+    study.pass_time(b, LEASE + 10)
+
+    def told_late(earlier):
+        with pytest.raises(Lost):
+            a.finish(first, TrialState.COMPLETE, 0.9)
+        return -1
+
+    second = b.attempt(b.claim(1), study.draw, keep=told_late)
+    assert [t._trial_id for t in study.trials(TrialState.RUNNING)] == [second.trial_id]
+    b.finish(second, TrialState.COMPLETE, 0.4)
+    assert study.results() == {0: [0.4]}
+
+
+def test_attempt_counts_a_result_that_is_told_while_it_ends_the_attempt(study, monkeypatch):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    b._end_orphans = lambda: None
+    study.pass_time(b, LEASE + 10)
+    taken = b.claim(1)
+    lose = b._lose
+
+    def told_first(trial_id):
+        a.finish(first, TrialState.COMPLETE, 0.9)
+        lose(trial_id)
+
+    monkeypatch.setattr(b, "_lose", told_first)
+    with pytest.raises(AlreadyDone):
+        b.attempt(taken, study.draw)
+    assert study.results() == {0: [0.9]}
+
+
+def test_attempt_that_is_tried_again_after_an_error_replaces_its_first_try(study):
+    a = study.worker()
+    claim = a.claim(1)
+    first = a.attempt(claim, study.draw)  # its answer never came
+    second = a.attempt(claim, study.draw)
+    assert second.params == first.params
+    assert [t._trial_id for t in study.trials(TrialState.RUNNING)] == [second.trial_id]
+
+
+def test_failure_told_after_the_attempt_was_declared_lost_is_none(study):
+    a, b = study.worker(), study.worker()
+    first = a.attempt(a.claim(1), study.draw)
+    b._end_orphans = lambda: None
+    study.pass_time(b, LEASE + 10)
+    taken = b.claim(1)
+    b.storage.set_trial_user_attr(first.trial_id, LOST, "marked, and not yet ended")
+    with pytest.raises(Lost):
+        a.finish(first, TrialState.FAIL)
+    b.finish(b.attempt(taken, study.draw), TrialState.COMPLETE, 0.4)
+    assert study.results() == {0: [0.4]}
 
 
 def test_result_told_while_it_is_declared_lost_counts(study):
@@ -261,9 +331,10 @@ def test_running_orphans_are_ended_by_the_timer_of_any_worker(study):
     a, b = study.worker(), study.worker()
     held = a.claim(2)
     a.finish(a.attempt(held, study.draw), TrialState.COMPLETE, 1.0)
-    for token in (held.token - 1, held.token):  # created by a stale worker that was killed at once; created twice
-        orphan = study.draw(0)
-        orphan.system_attrs = {SLOT: 0, TOKEN: token}
+    # Created by a stale worker that was killed at once; created twice; of a slot that was removed by hand.
+    for slot, token in ((0, held.token - 1), (0, held.token), (99, 1)):
+        orphan = study.draw(slot)
+        orphan.system_attrs = {SLOT: slot, TOKEN: token}
         study.storage.create_new_trial(study.id, orphan)
     b.observe()
     assert not study.trials(TrialState.RUNNING)
@@ -338,6 +409,33 @@ def test_live_worker_of_the_same_host_is_not_replaced(study):
     assert b.claim(1) is None
 
 
+def test_slot_that_changes_hands_begins_a_new_lease(study):
+    a, b, c = study.worker(), study.worker(), study.worker()
+    first = a.claim(1)
+    study.pass_time(b, LEASE - 5)
+    a.release(first)
+    assert c.claim(1).slot == 0
+    study.pass_time(b, 10)
+    assert b.claim(1) is None
+
+
+def test_worker_that_beats_while_it_is_declared_dead_keeps_its_slot(study, monkeypatch):
+    a, b = study.worker(), study.worker()
+    mine = a.claim(1)
+    study.pass_time(b, LEASE - 1)
+    held = b.slots.held
+
+    def beaten_after_it_was_read():
+        read = held()
+        a.beat(mine)
+        return read
+
+    monkeypatch.setattr(b.slots, "held", beaten_after_it_was_read)
+    study.clock.now += 10
+    b.observe()
+    a.beat(mine)
+
+
 def test_gap_in_the_observation_restarts_it(study):
     a, b = study.worker(), study.worker()
     a.claim(1)
@@ -397,6 +495,12 @@ def test_slots_of_a_deleted_study_are_not_those_of_a_new_one_with_its_id(study):
     assert new == study.id  # SQLite gives the number out again
     finish_all(study, study.worker(), 2)
     assert sorted(study.results()) == [0, 1]
+
+
+def test_lease_of_a_study_is_that_of_its_first_worker(study):
+    first = Leases(study.storage, study.id, lease_seconds=7)
+    assert first.lease_seconds == 7
+    assert Leases(study.storage, study.id, lease_seconds=60).lease_seconds == 7
 
 
 def test_two_workers_that_open_a_study_agree_on_its_key(study):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from redsm5.hpo.owner import Owner
 
@@ -16,6 +17,19 @@ def test_is_gone_knows_a_process_that_ended(dead_owner):
 
 def test_is_gone_is_false_for_this_process():
     assert not Owner.this_process().is_gone
+
+
+def test_nothing_is_known_of_a_process_that_the_system_hides(monkeypatch):
+    owner = Owner.this_process()
+    read = Path.read_text
+
+    def hidden(path, **kwargs):
+        if path.name == "stat":
+            raise FileNotFoundError(path)
+        return read(path, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert not owner.is_gone
 
 
 def test_is_gone_when_the_id_was_given_out_again():

@@ -5,8 +5,8 @@ import sys
 import optuna
 import pytest
 from optuna.samplers import RandomSampler
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from studies import new_study
 
 from redsm5.errors import UserError
 from redsm5.hpo import sampling as sampling_module
@@ -35,9 +35,8 @@ def value_of(params):
 
 class Study:
     def __init__(self, folder, **options):
-        folder.mkdir(exist_ok=True)
-        self.storage = open_storage(f"sqlite:///{folder}/s.db")
-        self.id = self.storage.create_new_study([StudyDirection.MAXIMIZE], "study")
+        url, self.id = new_study(folder)
+        self.storage = open_storage(url)
         self.leases = Leases(self.storage, self.id)
         self.options = options
         self.open()
@@ -186,6 +185,28 @@ def test_default_pruner_compares_with_the_median_from_the_third_step_on(tmp_path
             ended = step
             break
     assert ended == pruned_at
+
+
+def test_resumed_attempt_is_pruned_by_what_it_took_over_and_reported_itself(tmp_path):
+    study = Study(tmp_path, sampler="RandomSampler", sampler_options={})
+    for value in (0.4, 0.5, 0.6) * 4:
+        attempt = study.begin(13)
+        for step in range(4):
+            study.leases.report(attempt, step, value)
+        study.leases.finish(attempt, TrialState.COMPLETE, value)
+    first = study.begin(13)
+    for step in range(3):
+        study.leases.report(first, step, 0.9 if step == 1 else 0.1)
+    study.leases.release(first.claim)
+    for keep, prunes in ((0, True), (1, False)):  # without and with the step that was good
+        study.open()
+        second = study.leases.attempt(study.leases.claim(13), study.sampling.draw, keep=lambda earlier, keep=keep: keep)
+        study.leases.report(second, 2, 0.1)
+        assert study.sampling.prunes(second) == prunes
+        stored = study.storage.get_trial(second.trial_id).intermediate_values
+        assert second.values == stored
+        study.storage.set_trial_intermediate_value(second.trial_id, 1, 0.9)
+        study.leases.release(second.claim)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ import threading
 
 import pytest
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.study import StudyDirection
+from sqlalchemy import exc
 
 from redsm5.errors import UserError
 from redsm5.hpo import storage as storage_module
 from redsm5.hpo.mounts import network_file_system
-from redsm5.hpo.storage import open_storage
+from redsm5.hpo.storage import Away, insist, open_storage, reaching
 
 MOUNTS = r"""
 overlay / overlay rw 0 0
@@ -154,6 +156,59 @@ def test_sqlite_transactions_that_read_and_then_write_wait_for_each_other(tmp_pa
 def test_braces_in_a_path_are_no_template(tmp_path):
     open_storage(f"sqlite:///{tmp_path}/{{a}}.db")
     assert (tmp_path / "{a}.db").exists()
+
+
+GONE = Exception("server closed the connection\nunexpectedly")
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (exc.OperationalError("q", {}, GONE), True),
+        (exc.InterfaceError("q", {}, GONE), True),
+        (exc.InternalError("q", {}, GONE, connection_invalidated=True), True),
+        (exc.PendingRollbackError("rollback first"), True),
+        (exc.TimeoutError("no connection of the pool is free"), True),
+        (exc.InternalError("q", {}, GONE), False),
+        (exc.IntegrityError("q", {}, GONE), False),
+        (exc.DataError("q", {}, GONE), False),
+        (exc.ProgrammingError("q", {}, GONE), False),
+    ],
+)
+def test_reaching_tells_a_database_that_is_away_from_a_mistake(error, away):
+    wrapped = StorageInternalError("An exception is raised during the commit.")
+    wrapped.__cause__ = error
+    for raised in (error, wrapped):
+        with pytest.raises(Away if away else type(raised)) as caught, reaching():
+            raise raised
+        assert "\n" not in str(caught.value) or not away
+
+
+def test_insist_tries_until_the_database_answers():
+    answers = iter([Away("1"), Away("2"), "done"])
+
+    def call():
+        answer = next(answers)
+        if isinstance(answer, Away):
+            raise answer
+        return answer
+
+    assert insist(call, most=0.01) == "done"
+    assert next(answers, "none left") == "none left"
+
+
+def test_insist_gives_up_when_it_is_told_to_and_raises_what_is_no_outage():
+    tries = []
+
+    def call():
+        tries.append(1)
+        raise Away("gone")
+
+    with pytest.raises(Away, match="gone"):
+        insist(call, until=lambda: len(tries) == 3, most=0.01)
+    assert len(tries) == 3
+    with pytest.raises(KeyError):
+        insist(lambda: {}["study"])
 
 
 def _open(url, start, results):
