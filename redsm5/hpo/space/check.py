@@ -127,7 +127,7 @@ def _encoders(space: Space) -> list[dict[str, Scalar]]:
     found: dict[object, dict[str, Scalar]] = {}
     for parameter in space.by_path.get("model.encoder.id", ()):
         for value in _drawable(parameter):
-            facts = known_facts(Encoder(str(value)))
+            facts = known_facts(Encoder(space.aliases.get(str(value), str(value))))
             # A condition may name one of them and not the other.
             named = tuple(
                 (other.name, key, value in values)

@@ -127,11 +127,13 @@ class Space:
         version: Of the form.
         parameters: In their order.
         source: The file it was read from, for messages.
+        aliases: What stands in a config for a value: where on this machine an encoder is that the space names.
     """
 
     version: int
     parameters: tuple[Parameter, ...]
     source: str = field(default="the search space", compare=False)
+    aliases: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tiny import tiny_posts
 
 from redsm5.catalog import CATALOG
+from redsm5.datamodules.corpus import Post
+from redsm5.datamodules.criteria import load_criteria
 from redsm5.errors import UserError
 from redsm5.hpo.space.built import build
 from redsm5.hpo.space.check import check_space
@@ -19,6 +24,7 @@ from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.resolve import base_settings, laid_over, option
 from redsm5.hpo.space.show import active_counts, show
 from redsm5.hpo.space.space import Choices, Float
+from redsm5.hpo.tiny_encoders import KINDS, PREFIX, SIZE, save_start
 from redsm5.run.combinations import refuse_impossible
 
 FOLDER = Path(__file__).parents[3] / "configs" / "hpo"
@@ -94,14 +100,40 @@ def test_every_variant_that_is_no_synonym_is_searched(full):
             assert set(names) - drawn <= {"Constant", "NoSchedule"}, key
 
 
+@pytest.fixture(scope="module")
+def tiny_folders(tmp_path_factory):
+    """Config and tokenizer of the tiny encoder of every family, as a space finds them: no weights are needed here."""
+    root = tmp_path_factory.mktemp("tiny-encoders")
+    posts = [Post(post.id, post.text, post.id) for post in tiny_posts()]
+    for family in KINDS:
+        save_start(family, posts, load_criteria(None), root / family, SIZE)
+    return {f"{PREFIX}{family}": str(root / family) for family in KINDS}
+
+
 @pytest.mark.parametrize("preset", PRESETS)
-def test_shipped_spaces_pass_their_check_in_time(preset, args, tiny_encoder):
-    space, _ = available(read_space(FOLDER / f"{preset}.yaml"), set())
-    own = args if preset in ("space", "quick", "peft") else [*args, f"--model.encoder.id={tiny_encoder}"]
-    base_settings(tuple(own))
+def test_shipped_spaces_pass_their_check_in_time(preset, args, tiny_folders):
+    space = replace(available(read_space(FOLDER / f"{preset}.yaml"), set())[0], aliases=tiny_folders)
+    base_settings(tuple(args))
     started = time.process_time()
-    check_space(space, own)
+    check_space(space, args)
     assert time.process_time() - started < 3
+
+
+def test_the_cpu_space_is_the_full_one_but_for_sizes_and_rates(full):
+    """Nothing is left out but what two layers do not have."""
+    names = {parameter.name for parameter in read_space(FOLDER / "cpu.yaml").searched}
+    gone = {parameter.name for parameter in full.searched} - names
+    assert gone == {"freeze_shallow", "mixed_layers", "max_length_long", "peft_layers"}
+    assert names <= {parameter.name for parameter in full.searched}
+
+
+def test_every_draw_of_the_cpu_space_can_be_run(args, tiny_folders):
+    space = replace(available(read_space(FOLDER / "cpu.yaml"), set())[0], aliases=tiny_folders)
+    base = base_settings(tuple(args))
+    for seed in range(300):
+        chosen = settings(space, draw(space, Chance(seed)))
+        assert chosen["model.encoder.id"] in tiny_folders.values()
+        build(laid_over(base, chosen))
 
 
 @pytest.mark.parametrize("requirements", [set(), {"cuda"}, {"cuda", "texts"}])
@@ -141,7 +173,7 @@ def test_the_tree_counts_dimensions_and_what_is_active(full):
     sizes = [len(draw(full, Chance(10_000 + seed))) for seed in range(200)]
     assert least <= min(sizes)
     assert max(sizes) <= most < len(full.searched)
-    console = Console(width=250, record=True, file=open("/dev/null", "w"))  # noqa: SIM115 - closed with the process
+    console = Console(width=250, record=True, file=io.StringIO())
     console.print(show(full))
     text = console.export_text()
     assert f"{len(full.searched)} dimensions in 8 groups, {least} to {most} active at once" in text
