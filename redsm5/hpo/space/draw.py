@@ -87,7 +87,8 @@ def settings(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
                 "both active; give them conditions that exclude each other"
             )
         owner[parameter.path] = parameter.name
-        found[parameter.path] = _setting(parameter, given)
+        value = _setting(parameter, given)
+        found[parameter.path] = space.aliases.get(value, value) if isinstance(value, str) else value
     return dict(sorted(found.items(), key=lambda item: item[0].count(".")))
 
 

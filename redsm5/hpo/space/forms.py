@@ -119,7 +119,7 @@ def _without(
         }
         scale = {name: factors for name, factors in (parameter.scale or {}).items() if name not in gone}
         found.append(replace(parameter, when=when, unless=unless, scale=scale or None))
-    return Space(space.version, tuple(found), space.source)
+    return replace(space, parameters=tuple(found))
 
 
 def _plain(parameter: Parameter) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from redsm5.errors import UserError
@@ -41,8 +41,10 @@ def trial_args(
     Raises:
         UserError: The base config is wrong, or the draw does not go with the space.
     """
+    base = base_settings(tuple(args))
     chosen = settings(space, params)
-    resolved = {**base_settings(tuple(args)), **_batching_defaults(chosen), **chosen}
+    resolved = laid_over(base, chosen)
+    chosen |= {key: value for key, value in resolved.items() if key.startswith("pretraining.") and value != base[key]}
     notes: dict[str, Any] = {}
     if "data.batching.train" in resolved and resolved["data.batching"] == "BatchSize":
         chosen |= _batch(space, args, chosen, resolved, bounds, training_posts, notes)
@@ -194,15 +196,57 @@ def _whole(resolved: Mapping[str, Value], key: str) -> int:
     return value
 
 
-def _batching_defaults(chosen: Mapping[str, Value]) -> dict[str, Value]:
-    """Sizes of a kind of batching that the draw switches to; they are not in the base config."""
+def laid_over(base: Mapping[str, Value], chosen: Mapping[str, Value]) -> dict[str, Value]:
+    """All settings of a config with those of a draw over it.
+
+    A class that is switched starts from its own defaults, and what pretraining alone reads goes with it.
+
+    Args:
+        base: All settings of the base config.
+        chosen: Those of the draw.
+    """
+    switched = [key for key, value in chosen.items() if base.get(key) != value and _is_class(key)]
+    values = {key: value for key, value in base.items() if not key.startswith(tuple(f"{name}." for name in switched))}
+    for key in switched:
+        values |= _sizes(key, chosen[key])
+    return {**values, **_unread_pretraining({**base, **chosen}), **chosen}
+
+
+@cache
+def _is_class(key: str) -> bool:
+    """Whether a key holds the class of an option with variants."""
+    from redsm5.hpo.space.built import types_of
+    from redsm5.run.sentences import variants
+
+    return any(variants(hint) for hint in types_of(key))
+
+
+def _sizes(key: str, kind: Value) -> dict[str, Value]:
+    """The defaults of a kind of batching that the draw switches to: they are bounded too."""
     from dataclasses import asdict
 
     from redsm5.datamodules.batching import BatchSize, TokenBudget
 
     kinds: dict[str, type[BatchSize] | type[TokenBudget]] = {"BatchSize": BatchSize, "TokenBudget": TokenBudget}
-    kind = kinds.get(str(chosen.get("data.batching")))
-    return {f"data.batching.{name}": value for name, value in asdict(kind()).items()} if kind is not None else {}
+    if key != "data.batching":
+        return {}
+    return {f"{key}.{name}": value for name, value in asdict(kinds[str(kind)]()).items()}
+
+
+def _unread_pretraining(values: Mapping[str, Value]) -> dict[str, Value]:
+    """The defaults of what nothing reads where a stage is off, which a config must not set."""
+    from redsm5.pretraining.options import DAPT_ALONE, TAPT_ALONE, Pretraining
+
+    dapt, tapt = values["pretraining.use_dapt"], values["pretraining.use_tapt"]
+    own = Pretraining()
+    unread = {*(() if dapt else DAPT_ALONE), *(() if tapt else TAPT_ALONE)}
+    if not (dapt or tapt):
+        unread = {name.removeprefix("pretraining.") for name in values if name.startswith("pretraining.")} - {
+            "use_dapt",
+            "use_tapt",
+            "cache_gb",
+        }
+    return {f"pretraining.{name}": getattr(own, name) for name in unread}
 
 
 def met(args: Sequence[str], *, cuda: bool) -> set[str]:

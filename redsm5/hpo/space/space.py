@@ -127,11 +127,13 @@ class Space:
         version: Of the form.
         parameters: In their order.
         source: The file it was read from, for messages.
+        aliases: What stands in a config for a value: where on this machine an encoder is that the space names.
     """
 
     version: int
     parameters: tuple[Parameter, ...]
     source: str = field(default="the search space", compare=False)
+    aliases: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
@@ -162,28 +164,33 @@ class Space:
         Args:
             values: Drawn values by name, of all that come before the one that is asked for: may grow between two.
         """
-        seen: dict[str, Scalar] = {}
-        for parameter in self.parameters:
-            if not self._holds(parameter, seen):
+        seen: dict[str, tuple[bool, Scalar]] = {}
+        for parameter, when, unless in self._rules:
+            if not all(any(seen.get(name) in allowed for name in names) for names, allowed in when):
                 continue
+            if any(any(seen.get(name) in refused for name in names) for names, refused in unless):
+                continue
+            yield parameter
             if isinstance(parameter.distribution, Fixed):
-                value = parameter.distribution.value
-                seen[parameter.name] = json.dumps(value) if isinstance(value, list) else value
-                yield parameter
-            else:
-                yield parameter
-                if parameter.name in values:
-                    seen[parameter.name] = values[parameter.name]
+                seen[parameter.name] = _told_apart(parameter.distribution.value)
+            elif parameter.name in values:
+                seen[parameter.name] = _told_apart(values[parameter.name])
 
-    def _holds(self, parameter: Parameter, seen: Mapping[str, Scalar]) -> bool:
-        return all(self._has(key, allowed, seen) for key, allowed in parameter.when.items()) and not any(
-            self._has(key, refused, seen) for key, refused in parameter.unless.items()
-        )
+    @cached_property
+    def _rules(self) -> list[tuple[Parameter, list[_Rule], list[_Rule]]]:
+        """Each parameter with its conditions, whose keys are names by now."""
+        return [(p, self._resolved(p.when), self._resolved(p.unless)) for p in self.parameters]
 
-    def _has(self, key: str, wanted: tuple[Scalar, ...], seen: Mapping[str, Scalar]) -> bool:
-        return any(p.name in seen and same(seen[p.name], wanted) for p in self.meant(key))
+    def _resolved(self, conditions: Conditions) -> list[_Rule]:
+        return [
+            (tuple(parameter.name for parameter in self.meant(key)), frozenset(_told_apart(value) for value in values))
+            for key, values in conditions.items()
+        ]
 
 
-def same(value: Scalar, wanted: tuple[Scalar, ...]) -> bool:
-    """Whether a value is among others; true is not 1."""
-    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in wanted)
+_Rule: TypeAlias = tuple[tuple[str, ...], frozenset[tuple[bool, Scalar]]]
+
+
+def _told_apart(value: Value) -> tuple[bool, Scalar]:
+    """A value that can be compared: true is not 1; a list as it is drawn."""
+    return isinstance(value, bool), json.dumps(value) if isinstance(value, list) else value
