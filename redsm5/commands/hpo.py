@@ -159,9 +159,9 @@ def _show_space(settings: HpoSettings) -> int:
     from rich.console import Console
 
     from redsm5.hpo.space.read import read_space
-    from redsm5.hpo.space.tree import tree
+    from redsm5.hpo.space.show import show
 
-    Console().print(tree(read_space(settings.space)))
+    Console().print(show(read_space(settings.space_file)))
     return 0
 
 

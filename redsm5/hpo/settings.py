@@ -16,6 +16,8 @@ from redsm5.run.given import given_configs
 from redsm5.run.sentences import config_sentence
 
 SECTION = "hpo"
+SHIPPED = ("space", "quick", "peft", "cpu")
+"""Search spaces in configs/hpo/."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ class HpoSettings:
             raise ValueError(f"stuck_minutes is {self.stuck_minutes}; it must be above 0")
         if not self.lease_seconds >= 1:
             raise ValueError(f"lease_seconds is {self.lease_seconds}; it must be at least 1")
+
+    @property
+    def space_file(self) -> Path:
+        """File of the space: as it is named, or one that is shipped."""
+        named = Path(self.space).expanduser()
+        if named.exists() or self.space not in SHIPPED:
+            return named
+        below = Path("configs", "hpo", f"{self.space}.yaml")
+        return below if below.exists() else Path(__file__).parents[2] / below
 
     @property
     def folder(self) -> Path:

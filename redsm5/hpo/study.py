@@ -22,14 +22,16 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.children import ChildDied, Tell, driver_asked, in_child
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
-from redsm5.hpo.sampling import Sampling
+from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.forms import available, from_json, to_json
 from redsm5.hpo.space.read import read_space
+from redsm5.hpo.space.resolve import met
 from redsm5.hpo.space.space import Choices, Fixed, Parameter, Space
 from redsm5.hpo.storage import open_storage
+from redsm5.hpo.tiny_encoders import prepare
 from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
 from redsm5.run.lightning_cli import resolved_yaml
 
@@ -93,12 +95,14 @@ class Study:
     Attributes:
         settings: How it is searched by this worker.
         plan: What all trials share.
+        space: The search space.
         optuna: The study in the database.
         storage: The database.
     """
 
     settings: HpoSettings
     plan: Plan
+    space: Space
     optuna: optuna.Study
     storage: RDBStorage
 
@@ -125,11 +129,6 @@ class Study:
         """Of the study."""
         return self.settings.folder
 
-    @property
-    def space(self) -> Space:
-        """The search space."""
-        return from_json(self.plan.space)
-
     def bounds(self, tell: Callable[[str], None]) -> Bounds:
         """What fits into the memory of this machine."""
         settings, accelerator = self.settings, self.plan.config["trainer"]["accelerator"]
@@ -152,21 +151,24 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
     Raises:
         UserError: Config, corpus, space or database cannot be used, or the study was begun with others.
     """
-    space = read_space(settings.space)
-    config = _base_config(settings, args, space)
-    check_space(space, args)
+    asked = read_space(settings.space_file)
+    config = _base_config(settings, args, asked)
     _make_folder(settings.folder)
     storage = open_storage(settings.url)
     stored = _stored_plan(storage, settings.name)
     if stored is None:
-        there, lines = available(space, _there(config))
+        base = ["--config", str(_written(settings.folder, config))]
+        there, lines = available(asked, met(base, cuda=gpus() > 0))
         for line in lines:
             tell(line)
+        check_space(there, base)
+        make_sampler(settings.sampler, settings.sampler_options, settings.seed)
+        make_pruner(settings.pruner, settings.pruner_options)
         tell("reading the corpus")
-        posts = _training_posts(_written(settings.folder, config))
+        space = prepare(there, base, tell)
         plan = Plan(
             version=VERSION,
-            asked=_hash(space),
+            asked=_hash(asked),
             space=to_json(there),
             config=config,
             objective=settings.objective,
@@ -175,16 +177,17 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
             sampler_options=dict(settings.sampler_options),
             pruner=settings.pruner,
             pruner_options=dict(settings.pruner_options),
-            training_posts=posts,
+            training_posts=_training_posts(_with_encoder(base, space)),
         )
     else:
         plan = replace(stored, config=_with_places(stored.config, config))
-        _refuse_another(plan, settings, space, config)
-        _written(settings.folder, plan.config)
+        _refuse_another(plan, settings, asked, config)
+        base = ["--config", str(_written(settings.folder, plan.config))]
+        space = prepare(from_json(plan.space), base, tell)
     study = _create(storage, settings, plan)
     study.set_user_attr(PLAN, asdict(plan))
     study.set_user_attr(BUDGET, settings.n_trials)
-    return Study(settings, plan, study, storage)
+    return Study(settings, plan, space, study, storage)
 
 
 def load_study(settings: HpoSettings) -> Study:
@@ -201,7 +204,7 @@ def load_study(settings: HpoSettings) -> Study:
         raise UserError(f"the database has no study {settings.name}; name it with --study, as it was begun")
     study = _create(storage, settings, plan)
     begun = replace(settings, n_trials=study.user_attrs[BUDGET])
-    return Study(begun, plan, study, storage)
+    return Study(begun, plan, from_json(plan.space), study, storage)
 
 
 def _create(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> optuna.Study:
@@ -257,12 +260,6 @@ def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> di
     return config
 
 
-def _there(config: dict[str, Any]) -> set[str]:
-    """What a part of a space may need, and this machine or config has."""
-    there = {"texts"} if config["pretraining"].get("texts") else set()
-    return there | ({"cuda"} if gpus() else set())
-
-
 def gpus() -> int:
     """How many there are, without beginning to use one."""
     with driver_asked():
@@ -296,9 +293,15 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _training_posts(base: Path) -> int:
+def _with_encoder(base: list[str], space: Space) -> list[str]:
+    """Options of a fit with an encoder that can be drawn: the corpus is read with its tokenizer."""
+    names = [value for parameter in space.by_path.get(ENCODER, ()) for value in _values(parameter)]
+    return [*base, f"--{ENCODER}={space.aliases.get(names[0], names[0])}"] if names else base
+
+
+def _training_posts(args: list[str]) -> int:
     try:
-        found = in_child(partial(_count_posts, base))
+        found = in_child(partial(_count_posts, args))
     except ChildDied as error:
         raise UserError(f"the corpus could not be read: {error}; redsm5 data check says more") from error
     if isinstance(found, UserError):
@@ -306,12 +309,12 @@ def _training_posts(base: Path) -> int:
     return found
 
 
-def _count_posts(base: Path, tell: Tell) -> int | UserError:
+def _count_posts(args: list[str], tell: Tell) -> int | UserError:
     from redsm5.run.lightning_cli import make_cli
 
     tell("reading the corpus")
     try:
-        data = make_cli(["--config", str(base)], command="hpo").datamodule
+        data = make_cli(args, command="hpo").datamodule
         data.setup()
         return len(data.split.train)
     except UserError as error:
