@@ -161,11 +161,12 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
         there, lines = available(asked, met(base, cuda=gpus() > 0))
         for line in lines:
             tell(line)
-        check_space(there, base)
         make_sampler(settings.sampler, settings.sampler_options, settings.seed)
         make_pruner(settings.pruner, settings.pruner_options)
         tell("reading the corpus")
+        posts = _training_posts(base)
         space = prepare(there, base, tell)
+        check_space(space, base)
         plan = Plan(
             version=VERSION,
             asked=_hash(asked),
@@ -177,7 +178,7 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
             sampler_options=dict(settings.sampler_options),
             pruner=settings.pruner,
             pruner_options=dict(settings.pruner_options),
-            training_posts=_training_posts(_with_encoder(base, space)),
+            training_posts=posts,
         )
     else:
         plan = replace(stored, config=_with_places(stored.config, config))
@@ -293,12 +294,6 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _with_encoder(base: list[str], space: Space) -> list[str]:
-    """Options of a fit with an encoder that can be drawn: the corpus is read with its tokenizer."""
-    names = [value for parameter in space.by_path.get(ENCODER, ()) for value in _values(parameter)]
-    return [*base, f"--{ENCODER}={space.aliases.get(names[0], names[0])}"] if names else base
-
-
 def _training_posts(args: list[str]) -> int:
     try:
         found = in_child(partial(_count_posts, args))
@@ -310,12 +305,10 @@ def _training_posts(args: list[str]) -> int:
 
 
 def _count_posts(args: list[str], tell: Tell) -> int | UserError:
-    from redsm5.run.lightning_cli import make_cli
+    from redsm5.pretraining.chain import training_posts
 
     tell("reading the corpus")
     try:
-        data = make_cli(args, command="hpo").datamodule
-        data.setup()
-        return len(data.split.train)
+        return len(training_posts(build_cli(args, parse_only=True).config))
     except UserError as error:
         return error
