@@ -226,8 +226,7 @@ class Leases:
 
     def abandon(self, claim: Claim) -> None:
         """Note that this worker no longer works on a slot that it may hold; the next claim frees it."""
-        with self._lock:
-            self._mine.discard((claim.slot, claim.token))
+        self._mine.discard((claim.slot, claim.token))  # without the lock: whoever has it may wait for the database
 
     def observe(self) -> None:
         """Free the slots of workers that are gone, and end their attempts. Call it more often than twice a lease."""

@@ -59,18 +59,21 @@ def test_failed_beats_are_retried(workers, monkeypatch):
     assert not lost.is_set()
 
 
-@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("hangs", ["nothing", "beat", "observation"])
 def test_worker_cut_off_gives_up_before_another_takes_its_slot(workers, monkeypatch, hangs):
     a, b = workers
     stop = threading.Event()
 
-    def cut_off(claim):
-        if hangs:
+    def cut_off(*arguments):
+        if hangs != "nothing":
             stop.wait(20)
         raise Away("no route to host")
 
     claim, gave_up = a.claim(1), []
-    monkeypatch.setattr(a, "beat", cut_off)
+    if hangs == "observation":
+        monkeypatch.setattr(a.slots, "held", cut_off)
+    else:
+        monkeypatch.setattr(a, "beat", cut_off)
     with Beating(a, claim, lambda: gave_up.append(time.monotonic())) as beating:
         taken = try_for(b, 5 * LEASE)
         at = time.monotonic()
