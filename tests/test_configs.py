@@ -10,13 +10,14 @@ from redsm5.report.writing import read_report
 CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 PRETRAIN = CONFIGS / "pretrain.yaml"
+HPO = CONFIGS / "hpo.yaml"
 SPACES = CONFIGS / "hpo"
 """Search spaces, which are no configs of a fit: tests/hpo/space."""
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if path != PRETRAIN and path.parent != SPACES],
+    [path for path in FILES if path not in (PRETRAIN, HPO) and path.parent != SPACES],
     ids=lambda p: str(p.relative_to(CONFIGS)),
 )
 def test_config_runs(path, tiny_encoder, tiny_corpus_dir, tmp_path):
@@ -55,6 +56,20 @@ def test_pretrain_config_runs_by_the_command_in_its_head(tiny_encoder, tiny_corp
         )
     made = capsys.readouterr().out.split("encoder: ")[1].split("\n")[0]
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["model"]["encoder"]["id"] == made
+
+
+def test_hpo_config_runs(tiny_encoder, tiny_corpus_dir, tmp_path, monkeypatch):
+    """With a space of one dimension: the shipped ones are drawn from in tests/hpo/space."""
+    monkeypatch.chdir(tmp_path)
+    space = tmp_path / "space.yaml"
+    space.write_text("version: 1\ngroups: {training: {lr: {path: model.optimizer.lr, low: 1.0e-5, high: 1.0e-4}}}\n")
+    command = [
+        "hpo", "--config", str(HPO), "--space", str(space), "--n-trials", "1", f"--data.path={tiny_corpus_dir}",
+        f"--model.encoder.id={tiny_encoder}", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
+        "--runtime.threads=1",
+    ]  # fmt: skip
+    assert main(command) == 0
+    assert (tmp_path / "runs" / "hpo" / "study.json").exists()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONFIGS)))

@@ -21,7 +21,7 @@ from redsm5.atomic import write_text_atomically
 from redsm5.errors import UserError
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
-from redsm5.hpo.messages import Epoch, Started
+from redsm5.hpo.messages import Ended, Epoch, Started, Task
 from redsm5.hpo.records import PEAK, REPORT, Records, best_first, read_records
 from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
 from redsm5.hpo.space.draw import draw, settings
@@ -36,6 +36,8 @@ WAIT = 2.0
 """Seconds between two looks for something to do, while other workers hold what is left."""
 PATIENCE = 3600.0
 """Seconds that the database may be away."""
+MOST_ATTEMPTS = 10
+"""A trial whose worker was gone so often has failed: it may be what kills it."""
 FEWEST = 10
 """Trials that have to end before the share of failed ones stops the study."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
@@ -156,7 +158,8 @@ class Worker:
         plan, space = self.study.plan, self.study.space
         params = attempt.params
         args, notes = trial_args(space, params, self.study.base_args(), self.bounds, training_posts=plan.training_posts)
-        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.mode, process.run)
+        fit = process.run if attempt.index < MOST_ATTEMPTS else _given_up
+        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.mode, fit)
         return outcome, params, notes
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
@@ -166,7 +169,10 @@ class Worker:
             except (UpdateFinishedTrialError, KeyError):
                 raise Lost from None
         state = TrialState[report.state]
-        self.leases.finish(attempt, state, None if state is TrialState.FAIL else report.value)
+        # Of a pruned trial Optuna wants the value that it was pruned at.
+        last = attempt.values[max(attempt.values)] if attempt.values else report.value
+        value = {TrialState.COMPLETE: report.value, TrialState.PRUNED: last, TrialState.FAIL: None}[state]
+        self.leases.finish(attempt, state, value)
 
     def _report(
         self,
@@ -252,6 +258,12 @@ class Clock:
             yield
         finally:
             self.seconds[what] += time.monotonic() - began
+
+
+def _given_up(task: Task) -> Ended:
+    return Ended(
+        "killed", f"its worker was gone {MOST_ATTEMPTS} times", "whatever it does, the worker does not outlive it"
+    )
 
 
 def _newest(folder: Path, run_dir: Path) -> int | None:
