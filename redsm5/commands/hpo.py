@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TAKES_CONFIG = True
 ACTIONS = ("status", "dashboard")
 DEFAULT_CONFIG = "configs/hpo.yaml"
+DASHBOARD = "from optuna_dashboard._cli import main; main()"
+"""What its own command runs, whatever PATH is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -151,8 +153,8 @@ def _dashboard(settings: HpoSettings) -> int:
 
     if find_spec("optuna_dashboard") is None:
         raise UserError("the dashboard needs optuna-dashboard; install it with pip install 'redsm5[dashboard]'")
-    load_study(settings)
-    os.execvp(sys.executable, [sys.executable, "-m", "optuna_dashboard.cli", settings.url])
+    url = load_study(settings).storage.url
+    os.execvp(sys.executable, [sys.executable, "-c", DASHBOARD, url])
 
 
 def _show_space(settings: HpoSettings) -> int:
