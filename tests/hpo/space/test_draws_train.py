@@ -28,8 +28,8 @@ from redsm5.modules.encoder_weights import config_of_facts
 
 SPACE = Path(__file__).parents[3] / "configs" / "hpo" / "space.yaml"
 DRAWS = 1000
-QUICK = 12
-"""Of them in the quick suite."""
+QUICK = (0, 3, 5, 6, 8, 9, 11, 15, 18)
+"""Of them in the quick suite: the first that take few seconds each."""
 HIDDEN = 192
 """Width of the stand-ins: that of the widest adapter."""
 STEPS = 2
@@ -107,12 +107,12 @@ def train_two_steps(space, args, seed, cache):
     assert all(value.isfinite().all() for value in cli.model.state_dict().values() if value.is_floating_point()), drawn
 
 
-@pytest.mark.parametrize("seed", range(QUICK))
+@pytest.mark.parametrize("seed", QUICK)
 def test_draws_train(seed, space, args, tmp_path):
     train_two_steps(space, args, seed, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(QUICK, DRAWS))
+@pytest.mark.parametrize("seed", [seed for seed in range(DRAWS) if seed not in QUICK])
 def test_a_thousand_draws_train(seed, space, args, tmp_path):
     train_two_steps(space, args, seed, tmp_path)
