@@ -21,12 +21,12 @@ from redsm5.atomic import write_text_atomically
 from redsm5.errors import UserError
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
-from redsm5.hpo.messages import Ended, Epoch, Started, Task
+from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.records import PEAK, REPORT, Records, best_first, read_records
 from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
-from redsm5.hpo.storage import Away, reaching
+from redsm5.hpo.storage import Away, insist, reaching
 from redsm5.hpo.study import Study
 from redsm5.hpo.trial import Outcome, run_attempt, take_over, write_config
 from redsm5.hpo.trial_process import TrialProcess
@@ -125,10 +125,13 @@ class Worker:
                 report = self._report(attempt, params, notes, outcome, clock, run_dir)
                 write_config(folder, run_dir, self.study.folder / "refits" / folder.name)
                 write_text_atomically(folder / "report.json", report.model_dump_json(indent=2) + "\n")
-                self._finish(attempt, report)
+                insist(lambda: self._finish(attempt, report), until=lambda: beating.is_lost)
                 return report
         except (Lost, AlreadyDone):
             return None
+        except Away:
+            self.leases.abandon(claim)
+            raise
         except KeyboardInterrupt:
             with suppress(Away):
                 self.leases.release(claim)
@@ -142,25 +145,27 @@ class Worker:
 
         def tell(epoch: Epoch) -> bool:
             with clock.timed("storage"):
-                while not beating.is_lost:
-                    with suppress(Away):
-                        self.leases.report(attempt, epoch.number, epoch.value)
-                        with reaching():
-                            return self.sampling.prunes(attempt)
-                    time.sleep(WAIT)
-            raise Lost
+                insist(lambda: self.leases.report(attempt, epoch.number, epoch.value), until=lambda: beating.is_lost)
+                return insist(lambda: self.sampling.prunes(attempt), until=lambda: beating.is_lost)
 
         return tell
 
     def _run(
         self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
     ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
-        plan, space = self.study.plan, self.study.space
-        params = attempt.params
-        args, notes = trial_args(space, params, self.study.base_args(), self.bounds, training_posts=plan.training_posts)
-        fit = process.run if attempt.index < MOST_ATTEMPTS else _given_up
+        plan, space, base = self.study.plan, self.study.space, self.study.base_args()
+        args, notes = base, dict[str, Any]()
+        ended = None
+        if attempt.index >= MOST_ATTEMPTS:
+            ended = Ended("killed", f"its worker was gone {MOST_ATTEMPTS} times", "it may be what ends them")
+        else:
+            try:
+                args, notes = trial_args(space, attempt.params, base, self.bounds, training_posts=plan.training_posts)
+            except UserError as error:  # such as a hub that does not answer; what fails often stops the study
+                ended = Ended("refused", f"refused: {error}", str(error))
+        fit = process.run if ended is None else lambda _, how=ended: how
         outcome = run_attempt(args, folder, run_dir, plan.objective, plan.mode, fit)
-        return outcome, params, notes
+        return outcome, attempt.params, notes
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
         with reaching():
@@ -258,12 +263,6 @@ class Clock:
             yield
         finally:
             self.seconds[what] += time.monotonic() - began
-
-
-def _given_up(task: Task) -> Ended:
-    return Ended(
-        "killed", f"its worker was gone {MOST_ATTEMPTS} times", "whatever it does, the worker does not outlive it"
-    )
 
 
 def _newest(folder: Path, run_dir: Path) -> int | None:
