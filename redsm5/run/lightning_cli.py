@@ -217,8 +217,15 @@ def config_json_schema() -> dict[str, Any]:
     from jsonargparse._completions_jsonschema import config_jsonschema
 
     cli = make_cli(["--model.encoder.id", "x", "--data.path", "x"], command="fit", parse_only=True)
-    schema: dict[str, Any] = config_jsonschema(cli.parser)
+    schema: dict[str, Any] = _without_completion(config_jsonschema(cli.parser))
     return schema
+
+
+def _without_completion(node: Any) -> Any:
+    """A schema without an option that is no key of a config: jsonargparse adds it to each parser that has parsed."""
+    if isinstance(node, dict):
+        return {key: _without_completion(value) for key, value in node.items() if key != "print_shtab"}
+    return [_without_completion(item) for item in node] if isinstance(node, list) else node
 
 
 def resolved_yaml(cli: ReDSM5CLI) -> str:

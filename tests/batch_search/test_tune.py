@@ -56,7 +56,8 @@ def test_search_finds_what_fits_and_no_third_more_does(tiny_encoder, seed):
         assert session.probe(1, 1).fits  # what failed costs the next one nothing
 
 
-@pytest.mark.parametrize("mode", [pytest.param("power", marks=pytest.mark.slow), "binsearch"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["power", "binsearch"])
 def test_search_in_lightnings_order_finds_no_more_and_no_less_than_a_half(tiny_encoder, mode):
     found = {m: search(request(tiny_encoder, mode=m), lambda _: None) for m in ("predicted", mode)}
     ratio = found[mode].windows / found["predicted"].windows
