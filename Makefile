@@ -1,12 +1,16 @@
-# make demo: a corpus, a fit, a test and predictions, from nothing. make test: the suite. Both make .venv first.
+# make demo: a corpus, a fit, a test and predictions, from nothing. make hpo-demo: a search. make test: the suite.
+# All make .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all test-lowest lint clean
+.PHONY: demo hpo-demo test test-all test-lowest lint clean
 demo: $(VENV)/.demo
 	$(BIN)/python -m redsm5 demo
+
+hpo-demo: $(VENV)/.demo
+	$(BIN)/python -m redsm5 demo --search
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile

@@ -35,6 +35,7 @@ OTHER_COMMANDS = {
     "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
     "tune-batch": "the largest batches that fit into memory, for a config or for the catalog",
     "hpo": "search hyperparameters with Optuna: for weeks, on many machines, resumable at any time",
+    "report": "what a search found: importances, pruning, the best configs, the test, as a page for the browser",
     "clean": "what runs left behind on the disk, and its removal",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }

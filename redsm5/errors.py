@@ -15,3 +15,7 @@ class OutOfMemory(UserError):
 
 class Diverged(UserError):
     """A training whose numbers are no numbers any more."""
+
+
+class MachineFault(UserError):
+    """What is wrong is the machine or the network, such as a full disk: another config would fare no better."""

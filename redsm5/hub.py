@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from redsm5.errors import UserError
+from redsm5.errors import MachineFault, UserError
 
 CONFIG = ("config.json",)
 """What facts about an encoder need."""
@@ -211,7 +211,7 @@ def _download(id: str, revision: str | None, allow: tuple[str, ...], sleep: Call
                     raise
                 raise UserError(sentence) from error
             if attempt == TRIES:
-                raise UserError(
+                raise MachineFault(
                     f"the hub did not answer in {TRIES} tries for {id} ({_reason(error)}), and it is not in the cache "
                     f"({cache}); check the network, point HF_HOME at a cache that has it, or give a local folder"
                 ) from error

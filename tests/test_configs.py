@@ -11,13 +11,15 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 PRETRAIN = CONFIGS / "pretrain.yaml"
 HPO = CONFIGS / "hpo.yaml"
+DEMO = CONFIGS / "hpo-demo.yaml"
+"""Of a search: tests/commands/test_demo.py."""
 SPACES = CONFIGS / "hpo"
 """Search spaces, which are no configs of a fit: tests/hpo/space."""
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if path not in (PRETRAIN, HPO) and path.parent != SPACES],
+    [path for path in FILES if path not in (PRETRAIN, HPO, DEMO) and path.parent != SPACES],
     ids=lambda p: str(p.relative_to(CONFIGS)),
 )
 def test_config_runs(path, tiny_encoder, tiny_corpus_dir, tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from redsm5.errors import UserError
+from redsm5.errors import MachineFault
 
 SCARCE = 0.1
 """Below this share of free space a disk is nearly full."""
@@ -16,6 +17,9 @@ MARGIN = 64 * 2**20
 """Bytes that stay free: for metrics, logs and the report."""
 MOST_FILES = 20_000
 """Files that are looked at for the largest ones."""
+
+FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+"""What a disk says that is full, or that does not work any more."""
 
 Room = Literal["plenty", "scarce", "none"]
 
@@ -39,7 +43,7 @@ def room_at(folder: Path, need: int, *, margin: int = MARGIN) -> Room:
     return room(usage.free, usage.total, need, margin=margin)
 
 
-def full_disk(folder: Path, need: int) -> UserError:
+def full_disk(folder: Path, need: int) -> MachineFault:
     """The sentence about a disk that has no room: use, need, the largest files, and what to do.
 
     Args:
@@ -48,11 +52,26 @@ def full_disk(folder: Path, need: int) -> UserError:
     """
     usage = shutil.disk_usage(folder)
     largest = ", ".join(f"{path} ({size_words(size)})" for size, path in _largest(folder.parent))
-    return UserError(
+    return MachineFault(
         f"no room for a checkpoint of {size_words(need)}: {size_words(usage.free)} of {size_words(usage.total)} are "
         f"free on the disk of {folder}; the largest files beside it: {largest or 'none'}; see "
         f"redsm5 clean {folder.parent}, or set --checkpoint.keep_last 0, then run the same command again"
     )
+
+
+def disk_fails(error: BaseException) -> bool:
+    """Whether what went wrong is that a disk, or a quota on it, has no room left, or that it does not work.
+
+    safetensors and torch write in languages of their own, whose errors have no number but the system's words.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in FAULTS:
+            return True
+        if any(os.strerror(number) in str(seen) for number in FAULTS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def size_words(count: float) -> str:

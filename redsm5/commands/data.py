@@ -62,9 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     synth.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
     synth.add_argument(
         "--profile",
-        choices=("default", "demo"),
+        choices=("default", "demo", "short"),
         default="default",
-        help="default: the lengths and frequencies of ReDSM5; demo: short posts, balanced labels",
+        help="default: the lengths and frequencies of ReDSM5; demo: short posts, balanced labels; short: the same with "
+        "some two sentences a post",
     )
 
 

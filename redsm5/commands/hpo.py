@@ -7,26 +7,32 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redsm5.errors import UserError
 
 if TYPE_CHECKING:
+    from redsm5.hpo.board import Board
     from redsm5.hpo.records import Records
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import Study
+    from redsm5.hpo.workers import Start
 
 TAKES_CONFIG = True
-ACTIONS = ("status", "dashboard")
+ACTIONS = ("status", "choose", "dashboard")
 DEFAULT_CONFIG = "configs/hpo.yaml"
-DASHBOARD = "from optuna_dashboard._cli import main; main()"
-"""What its own command runs, whatever PATH is."""
+DASHBOARD = (
+    "import os, sys; from optuna_dashboard._cli import main; "
+    "sys.argv.append(os.environ.pop('REDSM5_DASHBOARD')); main()"
+)
+"""What its own command runs, whatever PATH is; the URL may hold a password, which others can read in a command line."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command beside those of the config."""
-    parser.usage = f"{parser.prog} [status|dashboard] [--config FILE ...] [options below] [options of redsm5 fit]"
+    parser.usage = f"{parser.prog} [{'|'.join(ACTIONS)}] [--config FILE ...] [options below] [options of redsm5 fit]"
     add = parser.add_argument
     add("--n-trials", metavar="N", type=int, help="trials of the study in total (1000)")
     add("--space", metavar="FILE", help="the search space: a file, or space, quick, peft, cpu (space)")
@@ -34,16 +40,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--storage", metavar="URL", help="its database, for workers on several machines: postgresql://USER@HOST/NAME, "
         "mysql://...; by default a file in the folder of the study")  # fmt: skip
     add("--study", metavar="NAME", help="its name in the database (that of the folder)")
-    add("--workers", metavar="N", type=int, help="processes on this machine, one per GPU (1)")
+    add("--workers", metavar="N", type=int, help="processes, one per GPU (1)")
+    add("--launcher", metavar="NAME", help="what places them: local, ray (a Ray cluster), slurm (local)")
+    add(
+        "--address", metavar="HOST:PORT", help="head of the Ray cluster; by default RAY_ADDRESS, or Ray on this machine"
+    )
+    add("--slurm", metavar="JSON", type=_mapping, help="parameters of the Slurm jobs: '{\"timeout_min\": 1440}'")
     add("--objective", metavar="METRIC", help="validation metric to optimise (val_f1_macro)")
+    add("--objectives", metavar="LIST", type=_names, help="several at once, the main one first: metrics, peak_memory, "
+        "train_time: val_f1_macro,peak_memory")  # fmt: skip
     add("--seed", metavar="N", type=int, help="of the study (0)")
     add("--sampler", metavar="CLASS", help="of optuna.samplers (TPESampler)")
     add("--sampler-options", metavar="JSON", type=_mapping, help="of its constructor, over ours")
     add("--pruner", metavar="CLASS", help="of optuna.pruners (MedianPruner)")
     add("--pruner-options", metavar="JSON", type=_mapping, help="of its constructor, over ours")
+    add("--prune-by", metavar="METRIC", help="validation metric that it compares (val_auprc_macro for decisions)")
     add("--keep", metavar="N", type=int, help="best trials whose weights stay on the disk (5)")
+    add("--trial", metavar="N", type=int, help="with choose: the trial whose config is written")
+    add("--out", metavar="FILE", help="with choose: where to (best.yaml in the folder of the study)")
     add("--show-space", action="store_true", help="print the search space and end")
-    add("--as-worker", action="store_true", help=argparse.SUPPRESS)
+    add("--as-worker", nargs=2, help=argparse.SUPPRESS)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _mapping(text: str) -> dict[str, Any]:
@@ -53,8 +73,9 @@ def _mapping(text: str) -> dict[str, Any]:
     return found
 
 
-SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "objective", "seed", "sampler",
-            "sampler_options", "pruner", "pruner_options", "keep")  # fmt: skip
+SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "launcher", "address", "slurm",
+            "objective", "objectives", "seed", "sampler", "sampler_options", "pruner", "pruner_options",
+            "prune_by", "keep")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,50 +100,94 @@ def run(args: argparse.Namespace) -> int:
         if args.show_space:
             return _show_space(settings)
         if args.action is not None:
+            if args.action == "choose":
+                return _choose(settings, args.trial, args.out)
             return _status(settings) if args.action == "status" else _dashboard(settings)
         return _search(settings, rest, args)
 
 
 def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) -> int:
+    from redsm5.hpo.launchers import check_launcher, launch
+    from redsm5.hpo.worker_process import end_when_told, refuse_foreign, worker_args
+
+    if args.as_worker is None:
+        check_launcher(settings)
+    else:
+        refuse_foreign(settings, *args.as_worker)
+        end_when_told()
+
     from redsm5.hpo.board import Board
     from redsm5.hpo.finish import finish
     from redsm5.hpo.records import read_records
-    from redsm5.hpo.study import gpus, open_study
+    from redsm5.hpo.storage import patiently
+    from redsm5.hpo.study import PATIENCE, gpus, open_study
     from redsm5.hpo.worker import Worker
-    from redsm5.hpo.workers import end_with_starter, run_workers
 
-    if args.as_worker:
-        end_with_starter()
-        study = open_study(settings, config, _say)
-        Worker(study, _say).work()
+    if args.as_worker is not None:
+        Worker(open_study(settings, config, _say), _say).work()
         return 0
-    study = open_study(settings, config, _say)
-    known = read_records(study.optuna)
-    if known.ended:
-        _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
-    with Board(study, known) as board:
-        if settings.workers == 1:
-            worker = Worker(study, board.note)
-            worker.work(lambda _: board.update(read_records(study.optuna)))
-        else:
-            run_workers(study, args.given, board, gpus())
+    alone = settings.launcher == "local" and settings.workers == 1
+    with nullcontext() if alone else launch(settings, worker_args(args.given), gpus()) as start:
+        study = open_study(settings, config, _say)
+        known = patiently(lambda: read_records(study.optuna), PATIENCE)
+        if known.ended:
+            _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
+        with Board(study, known) as board:
+            if start is None:
+                worker = Worker(study, board.note)
+                worker.work(board.update)
+            else:
+                _run_workers(study, start, board)
     report = finish(study, _say)
     _show(study, report)
     return 0
 
 
+def _run_workers(study: Study, start: Start, board: Board) -> None:
+    from redsm5.hpo.records import read_records
+    from redsm5.hpo.storage import Away, reaching
+    from redsm5.hpo.workers import Workers
+
+    known = 0
+
+    def ended() -> int:
+        nonlocal known
+        with suppress(Away), reaching():  # the workers have patience, and so has this
+            records = read_records(study.optuna)
+            board.update(records)
+            known = len(records.ended)
+        return known
+
+    Workers(start, study.settings.workers, board.note).run(ended, study.settings.n_trials)
+
+
 def _show(study: Study, report: Any) -> None:
-    from redsm5.hpo.finish import BEST_FILE, STUDY_FILE
-    from redsm5.hpo.status import lines
+    from redsm5.hpo.chosen import BEST_FILE
+    from redsm5.hpo.finish import STUDY_FILE
+    from redsm5.hpo.status import lines, values_words
 
     best = report.best[0]
     print(*_status_lines(study, lines), sep="\n")
     print(f"best: trial {best.trial}, {report.objective} {best.value:.4f} on the validation part")
+    for other in report.front:
+        print(f"on the front: trial {other.trial}, {values_words(other.objectives)}")
     if len(report.best) > 1:
         print(f"as good: {', '.join(str(other.trial) for other in report.best[1:])} (the lower val_loss decided)")
     if report.test is not None and report.test.value is not None:
         print(f"on the test part: {report.test.value:.4f}; optimism {report.test.optimism:+.4f}")
     print(f"{study.folder / STUDY_FILE}\nredsm5 fit --config {study.folder / BEST_FILE}")
+
+
+def _choose(settings: HpoSettings, trial: int | None, out: str | None) -> int:
+    from redsm5.hpo.chosen import BEST_FILE, choose
+    from redsm5.hpo.study import load_study
+
+    if trial is None:
+        raise UserError("redsm5 hpo choose needs the number of a trial: --trial 17")
+    path = Path(out) if out else settings.folder / BEST_FILE
+    choose(load_study(settings), trial, path)
+    print(f"redsm5 fit --config {path}")
+    return 0
 
 
 def _status(settings: HpoSettings) -> int:
@@ -154,7 +219,8 @@ def _dashboard(settings: HpoSettings) -> int:
     if find_spec("optuna_dashboard") is None:
         raise UserError("the dashboard needs optuna-dashboard; install it with pip install 'redsm5[dashboard]'")
     url = load_study(settings).storage.url
-    os.execvp(sys.executable, [sys.executable, "-c", DASHBOARD, url])
+    os.environ["REDSM5_DASHBOARD"] = str(url)
+    os.execvp(sys.executable, [sys.executable, "-c", DASHBOARD])
 
 
 def _show_space(settings: HpoSettings) -> int:

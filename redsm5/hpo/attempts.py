@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import Engine, Table, and_, select
+from sqlalchemy import Engine, Table, and_, delete, select
 
 SLOT, TOKEN = "redsm5:slot", "redsm5:token"
 """System attributes of an attempt."""
 LOST = "lost"
 """User attribute of an attempt whose worker was lost: its FAIL is no result."""
+RELEASED = "its worker was told to stop"
+"""Value of that attribute where the worker let its trial go by itself."""
 TRIALS: Table = models.TrialModel.__table__
 ATTRS: Table = models.TrialSystemAttributeModel.__table__
 USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
+VALUES: Table = models.TrialIntermediateValueModel.__table__
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Made:
     token: int
     """That its worker held the slot with"""
     lost: bool
+    released: bool
+    """Whether its worker let it go by itself"""
 
     @property
     def has_result(self) -> bool:
@@ -52,7 +58,7 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
     """
     slots, tokens = ATTRS.alias(), ATTRS.alias()
     query = (
-        select(TRIALS.c.trial_id, TRIALS.c.state, slots.c.value_json, tokens.c.value_json, USER_ATTRS.c.key)
+        select(TRIALS.c.trial_id, TRIALS.c.state, slots.c.value_json, tokens.c.value_json, USER_ATTRS.c.value_json)
         .join(slots, and_(slots.c.trial_id == TRIALS.c.trial_id, slots.c.key == SLOT))
         .join(tokens, and_(tokens.c.trial_id == TRIALS.c.trial_id, tokens.c.key == TOKEN))
         .outerjoin(USER_ATTRS, and_(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == LOST))
@@ -64,7 +70,16 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
         query = query.where(TRIALS.c.state == state)
     with engine.begin() as connection:
         rows = connection.execute(query.order_by(TRIALS.c.trial_id)).all()
-    return [Made(row[0], row[1], int(row[2]), int(row[3]), row[4] is not None) for row in rows]
+    return [
+        Made(row[0], row[1], int(row[2]), int(row[3]), row[4] is not None, row[4] == json.dumps(RELEASED))
+        for row in rows
+    ]
+
+
+def forget_values(engine: Engine, trial_id: int, step: int) -> None:
+    """Remove the values that a running trial has reported from a step on; Optuna itself never takes one back."""
+    with engine.begin() as connection:
+        connection.execute(delete(VALUES).where(VALUES.c.trial_id == trial_id, VALUES.c.step >= step))
 
 
 def again(earlier: FrozenTrial, keep: int) -> FrozenTrial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -17,6 +18,8 @@ from redsm5.hpo.study import Study
 
 EVERY = 60.0
 """Seconds between two summaries where there is no terminal."""
+BETWEEN_DISKS = 20.0
+"""Seconds between two looks at the size of the study: a thousand trials have many files."""
 
 
 class Board:
@@ -32,6 +35,7 @@ class Board:
         self._shown = {report.trial for report in known.ended}
         self._direction = study.plan.direction.name.lower()
         self._said = time.monotonic()
+        self._measured, self._disk = -math.inf, 0
         self._bar = Progress(
             BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"),
             console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
@@ -77,5 +81,6 @@ class Board:
 
     def _summary(self, records: Records) -> str:
         settings = self.study.settings
-        disk = disk_bytes(self.study.folder)
-        return summary(records, settings.n_trials, self._direction, disk, workers=settings.workers)
+        if time.monotonic() - self._measured > BETWEEN_DISKS:
+            self._measured, self._disk = time.monotonic(), disk_bytes(self.study.folder)
+        return summary(records, settings.n_trials, self._direction, self._disk, workers=settings.workers)

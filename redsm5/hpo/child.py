@@ -2,61 +2,117 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import resource
 import signal
 import sys
-import threading
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
 import torch
 
-from redsm5.errors import Diverged, OutOfMemory, UserError
-from redsm5.hpo.messages import Ended, Ending, Epoch, Started, Task
-from redsm5.hpo.watcher import PRUNED, Watcher
+from redsm5.atomic import write_text_atomically
+from redsm5.checkpoints.space import disk_fails
+from redsm5.children import end_with
+from redsm5.errors import Diverged, MachineFault, OutOfMemory, UserError
+from redsm5.hpo.messages import MEMORY, PRUNED, STUCK, Ended, Ending, Epoch, Stage, Started, Task
+from redsm5.hpo.watcher import Watcher
 from redsm5.run import fit
+from redsm5.run.folder import AnotherConfig
 from redsm5.run.memory import is_out_of_memory
+from redsm5.tracebacks import traceback_of
 
 GB = 2**30
+MACHINE_FAULT = 74
+"""Exit code of a stage that the machine or the network did not allow: EX_IOERR of sysexits.h."""
 
 
 def serve(task: Task, pipe: Connection) -> None:
     """Fit, and send how it ended. Nothing is printed but into the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the worker ends this one
     print_into(task.log)
-    answers: SimpleQueue[bool] = SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, answers), daemon=True).start()
+    answers: SimpleQueue[int] = SimpleQueue()
+    end_with(pipe, answers.put)
 
-    def tell(message: Started | Epoch) -> bool:
+    def ask(message: Stage | Started | Epoch) -> int:
         pipe.send(message)
         return answers.get()
 
     folder = Path(task.run_dir)
-    how, reason, detail = _fit(task, Watcher(task.objective, folder, task.asked, tell))
+    watcher = Watcher(task.objective, task.prune_by, folder, task.asked, lambda message: bool(ask(message)))
+    how, reason, detail = _fit(task, watcher, lambda args: ask(Stage(tuple(args))))
     if how == "trained" and (folder / PRUNED).exists():
         how = "pruned"
-    pipe.send(Ended(how, reason, detail, time.monotonic() - task.asked, _peak_gb()))
+    peak = _peak_gb()
+    if how in ("trained", "pruned"):
+        write_text_atomically(folder / MEMORY, json.dumps({"gb": peak}) + "\n")
+    pipe.send(Ended(how, reason, detail, time.monotonic() - task.asked, peak))
 
 
-def _fit(task: Task, watcher: Watcher) -> tuple[Ending, str, str]:
+def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
+    """Make a stage of pretraining, and send the exit code."""
+    from redsm5.commands import pretrain
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.pop("SLURM_NTASKS", None)  # a stage runs on one device; Lightning would want as many as tasks
+    print_into(log)
+    end_with(pipe)
     try:
-        code = fit.run([*task.args, f"--run_dir={task.run_dir}"], watcher)
+        code = pretrain.run(argparse.Namespace(out=None, config=list(stage.args)))
+    except UserError as error:
+        print(f"redsm5: error: {error}", flush=True)
+        code = MACHINE_FAULT if isinstance(error, MachineFault) or disk_fails(error) else 2
+    except Exception as error:
+        print(traceback_of(error), flush=True)
+        code = MACHINE_FAULT if disk_fails(error) else 1
+    pipe.send(code)
+
+
+def _fit(task: Task, watcher: Watcher, make_stage: Callable[[list[str]], int]) -> tuple[Ending, str, str]:
+    try:
+        code = fit.run([*task.args, f"--run_dir={task.run_dir}"], watcher, make_stage=make_stage)
     except OutOfMemory as error:
         return "out of memory", "out of memory", str(error)
     except Diverged as error:
         return "diverged", "diverged", str(error)
+    except AnotherConfig as error:
+        return "differs", "another config", str(error)
     except UserError as error:
+        if isinstance(error, MachineFault) or disk_fails(error):
+            return "machine", "machine", str(error)
         return "refused", f"refused: {error}", str(error)
     except Exception as error:
         if is_out_of_memory(error):
             return "out of memory", "out of memory", type(error).__name__
-        traceback.print_exc()
+        print(traceback_of(error), flush=True)
+        if disk_fails(error):
+            return "machine", "machine", machine_fails(task.log)
         return "crashed", f"crashed: {type(error).__name__} at {_place(error)}", f"the traceback is in {task.log}"
-    return ("trained", "", "") if code == 0 else ("stopped", f"ended with exit code {code}", "")
+    return _of_code(code, task.log)
+
+
+def _of_code(code: int, log: str) -> tuple[Ending, str, str]:
+    """How a fit ended that raised nothing: of itself, or with the code of a stage that was not made, or by a signal."""
+    if code == 0:
+        return "trained", "", ""
+    if code == STUCK:
+        return "stuck", "nothing was heard of its pretraining", ""
+    if code == MACHINE_FAULT:
+        return "machine", "machine", machine_fails(log)
+    if code > 128:
+        return "killed", f"killed by {signal.Signals(code - 128).name}", ""
+    return "refused", "a stage of its pretraining was not made", f"{log} says why"
+
+
+def machine_fails(log: str) -> str:
+    """The sentence where a library could not write, or a stage of pretraining not be made."""
+    return f"a disk is full, or disk or network do not work, as {log} says; mend it, and the same command goes on"
 
 
 def _place(error: BaseException) -> str:
@@ -64,15 +120,6 @@ def _place(error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f"{os.sep}redsm5{os.sep}" in f.filename]
     last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(last.filename).name}:{last.lineno}"
-
-
-def _listen(pipe: Connection, answers: SimpleQueue[bool]) -> None:
-    """Hand on what is answered; when the worker is gone, however it went, end."""
-    try:
-        while True:
-            answers.put(pipe.recv())
-    except (EOFError, OSError):
-        os._exit(1)
 
 
 def print_into(log: str) -> None:

@@ -18,15 +18,29 @@ from redsm5.atomic import write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.children import ChildDied, Tell, in_child
 from redsm5.errors import UserError
+from redsm5.hpo.chosen import BEST_FILE, write_best
+from redsm5.hpo.objectives import pareto_front
 from redsm5.hpo.records import PEAK, PRUNE_HORIZON, Records, best_first, first_within, read_records
+from redsm5.hpo.results import publish
 from redsm5.hpo.retention import disk_bytes, trial_folder
+from redsm5.hpo.storage import patiently
 from redsm5.hpo.study import Study
-from redsm5.report.study_models import BestTrial, Counts, Shares, StudyReport, TestResult, TrialReport
+from redsm5.report.study_models import (
+    BestTrial,
+    Counts,
+    FrontTrial,
+    ObjectiveInfo,
+    Shares,
+    StudyReport,
+    TestResult,
+    TrialReport,
+)
 from redsm5.report.writing import read_report
 from redsm5.run.lock import FolderHeld, Writes, run_lock
 
 STUDY_FILE = "study.json"
-BEST_FILE = "best.yaml"
+PATIENCE = 3600.0
+"""Seconds that the database may be away."""
 TESTED = "redsm5:tested"
 """Attribute of the study: numbers of the trials that were evaluated on the test part, in that order."""
 
@@ -40,10 +54,14 @@ def study_report(study: Study, records: Records) -> StudyReport:
     return StudyReport(
         created=datetime.now(UTC),
         redsm5=__version__,
-        study=study.settings.name,
+        study=study.settings.label,
         storage=make_url(study.settings.url).render_as_string(hide_password=True),
         objective=plan.objective,
         direction="minimize" if plan.mode == "min" else "maximize",
+        objectives=[
+            ObjectiveInfo(name=one.name, direction="minimize" if one.mode == "min" else "maximize")
+            for one in plan.searched
+        ],
         seed=plan.seed,
         sampler=plan.sampler,
         pruner=plan.pruner,
@@ -59,6 +77,10 @@ def study_report(study: Study, records: Records) -> StudyReport:
         reasons=dict(Counter(report.reason for report in records.of("FAIL")).most_common()),
         shares=_shares(records),
         best=[_best(study, report) for report in ranked if _ties(report, ranked[0])],
+        front=[
+            FrontTrial(trial=report.trial, objectives=report.objectives, params=report.params)
+            for report in (pareto_front(ended, plan.searched) if len(plan.searched) > 1 else [])
+        ],
         first_within_one_percent=first_within(ended, plan.direction.name.lower()),
         test=_tested(study, ranked[0]) if ranked and ranked[0].trial in tested else None,
         test_evaluations=len(tested),
@@ -73,10 +95,10 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
     Of several that come to the end at once, one does it, and the others wait for it.
 
     Raises:
-        UserError: No trial has trained to its end, or the best one cannot be tested.
+        UserError: No trial has trained to its end, or the best one cannot be tested, or not here.
     """
     with _alone(study.folder):
-        records = read_records(study.optuna)
+        records = patiently(lambda: read_records(study.optuna), PATIENCE)
         ranked = best_first(records.ended, study.plan.direction.name.lower())
         if not ranked:
             reasons = Counter(report.reason for report in records.of("FAIL")).most_common(3)
@@ -84,14 +106,18 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
             raise UserError(f"no trial of {study.folder} has trained to its end: {said or 'all were pruned'}")
         best = ranked[0]
         run = study.folder / best.run
-        if run.is_dir():
+        if is_here := run.is_dir():
+            publish(study.folder, best)
             _test_once(study, best, run, tell)
             config = (trial_folder(study.folder, best.trial) / "config.yaml").read_text(encoding="utf-8")
-            _write_best(best_config(config, study, best), study)
-        else:
-            tell(f"the best trial is {best.trial}; its folder is on {best.worker.partition(':')[0]}: finish there")
-        report = study_report(study, records)
+            write_best(study, config, best)
+        report = patiently(lambda: study_report(study, records), PATIENCE)
         write_text_atomically(study.folder / STUDY_FILE, report.model_dump_json(indent=2) + "\n")
+    if not is_here:
+        raise UserError(
+            f"all trials have ended, and the best one, {best.trial}, has its folder on "
+            f"{best.worker.partition(':')[0]}: run the same command there, which tests it and writes {BEST_FILE}"
+        )
     return report
 
 
@@ -107,31 +133,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _test_once(study: Study, best: TrialReport, run: Path, tell: Callable[[str], None]) -> None:
-    tested: list[int] = study.optuna.user_attrs.get(TESTED, [])
+    tested: list[int] = patiently(lambda: study.optuna.user_attrs.get(TESTED, []), PATIENCE)
     if best.trial not in tested:
         tell(f"trial {best.trial} is the best one: evaluating it on the test part")
         # Noted before: a look that was cut short was a look.
-        study.optuna.set_user_attr(TESTED, [*tested, best.trial])
-    if not (run / "predictions-test.jsonl").exists():
+        patiently(lambda: study.optuna.set_user_attr(TESTED, [*tested, best.trial]), PATIENCE)
+    if "test" not in read_report(run / "report.json").evaluations:
         _test(run, study.folder / "test.log")
-
-
-def _write_best(text: str, study: Study) -> None:
-    write_text_atomically(study.folder / BEST_FILE, text)
-    other = Path(study.settings.best_config)
-    if other.parent.is_dir():
-        write_text_atomically(other, text.replace(BEST_FILE, str(other), 1))
-
-
-def best_config(config: str, study: Study, best: TrialReport) -> str:
-    """The config of the best trial, headed by where it is from and how to run it."""
-    resolved = yaml.safe_load(config)
-    resolved["run_dir"] = "runs/best"
-    return (
-        f"# redsm5 fit --config {BEST_FILE}\n"
-        f"# Trial {best.trial} of the study {study.settings.name}: {best.objective} {best.value:.4f} on the validation "
-        "part.\n" + yaml.safe_dump(resolved, sort_keys=False)
-    )
 
 
 def _shares(records: Records) -> Shares:
@@ -181,7 +189,7 @@ def _tested(study: Study, best: TrialReport) -> TestResult | None:
 def _seconds(study: Study, ended: tuple[TrialReport, ...]) -> dict[str, float]:
     sums = {
         name: sum(getattr(report.seconds, name) for report in ended)
-        for name in ("sampling", "start", "fits", "storage")
+        for name in ("sampling", "pretraining", "start", "fits", "storage")
     }
     times = [trial.datetime_start for trial in study.optuna.get_trials(deepcopy=False) if trial.datetime_start]
     ends = [trial.datetime_complete for trial in study.optuna.get_trials(deepcopy=False) if trial.datetime_complete]

@@ -7,7 +7,7 @@ trial is an *attempt* at a slot. ``docs/hpo-protocol.md`` says why no hole is le
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import RLock
@@ -17,7 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from redsm5.hpo.attempts import LOST, SLOT, TOKEN, Made, again, attempts, is_lost
+from redsm5.hpo.attempts import LOST, RELEASED, SLOT, TOKEN, Made, again, attempts, forget_values, is_lost
 from redsm5.hpo.owner import Owner
 from redsm5.hpo.slots import Held, Slots
 from redsm5.hpo.storage import reaching
@@ -55,6 +55,8 @@ class Attempt:
     """The lost attempt that it goes on from"""
     index: int
     """How many attempts at the slot came before"""
+    deaths: int
+    """How many of them ended with their worker, and were not let go"""
     values: dict[int, float]
     """What it has reported, with what it took over, by step"""
 
@@ -175,7 +177,9 @@ class Leases:
                 # Optuna creates again when the answer to a commit was an error: there may be two.
                 if other.trial_id != trial_id and other.state == TrialState.RUNNING and other.token <= claim.token:
                     self._lose(other.trial_id)
-        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), dict(template.intermediate_values))
+        deaths = sum(not made.released for made in before)
+        values = dict(template.intermediate_values)
+        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), deaths, values)
 
     def report(self, attempt: Attempt, step: int, value: float) -> None:
         """Store a metric of a step; again is the same as once.
@@ -190,21 +194,30 @@ class Leases:
             raise self._lost(attempt.claim) from None
         attempt.values[step] = value
 
-    def finish(self, attempt: Attempt, state: TrialState, value: float | None = None) -> None:
+    def forget(self, attempt: Attempt, step: int) -> None:
+        """Remove what an attempt has reported from a step on: its training began there anew."""
+        if any(reported >= step for reported in attempt.values):
+            with reaching():
+                forget_values(self.storage.engine, attempt.trial_id, step)
+            for reported in [reported for reported in attempt.values if reported >= step]:
+                del attempt.values[reported]
+
+    def finish(self, attempt: Attempt, state: TrialState, value: float | Sequence[float] | None = None) -> None:
         """Tell the result and let the slot go; again is the same as once.
 
         Args:
             attempt: That ran.
             state: COMPLETE, PRUNED or FAIL.
-            value: Of the first two.
+            value: Of the first two; of several objectives those of a COMPLETE one.
 
         Raises:
             Lost: The attempt was ended by another worker, and its result refused.
         """
         claim, trial_id = attempt.claim, attempt.trial_id
+        values = [value] if isinstance(value, float | int) else value
         with reaching():
             try:
-                self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+                self.storage.set_trial_state_values(trial_id, state, values)
             except (UpdateFinishedTrialError, KeyError):
                 if not self._told(trial_id, state):
                     raise self._lost(claim) from None
@@ -221,6 +234,9 @@ class Leases:
         """Let a slot go without a result: the worker was asked to stop. Its attempt is taken up by another."""
         self.abandon(claim)
         with reaching():
+            for made in self._attempts(slot=claim.slot, state=TrialState.RUNNING):
+                if made.token == claim.token:
+                    self._lose(made.trial_id, RELEASED)
             self.slots.free(claim.slot, claim.token)
             self._end_orphans()
 
@@ -252,7 +268,7 @@ class Leases:
         """How far the study is."""
         with reaching():
             states = [made.state for made in self._attempts() if made.has_result]
-            held = len(self.slots.held())
+        held = self.held()
         complete, pruned, failed = map(states.count, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         return Counts(complete, pruned, failed, held, max(0, budget - len(states) - held))
 
@@ -279,10 +295,16 @@ class Leases:
             if done or made.token < token:
                 self._lose(made.trial_id)
 
-    def _lose(self, trial_id: int) -> None:
+    def held(self) -> int:
+        """Slots that workers are at, alive or not yet found dead."""
+        with reaching():
+            return len(self.slots.held())
+
+    def _lose(self, trial_id: int, why: str | None = None) -> None:
         """End an attempt as no result; one that was told in this moment keeps its result."""
+        why = why or f"its worker was lost; ended by process {self.owner.pid}"
         with suppress(UpdateFinishedTrialError, KeyError):  # KeyError: the study was deleted
-            self.storage.set_trial_user_attr(trial_id, LOST, f"its worker was lost; ended by process {self.owner.pid}")
+            self.storage.set_trial_user_attr(trial_id, LOST, why)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
     def _lost(self, claim: Claim) -> Lost:

@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Ending = Literal["trained", "pruned", "out of memory", "diverged", "refused", "crashed", "stopped", "killed", "stuck"]
-"""How the process of a trial ended: ``refused`` with a sentence, ``crashed`` with a traceback in its log, ``killed``
-without a word."""
+Ending = Literal[
+    "trained", "pruned", "out of memory", "diverged", "refused", "differs", "crashed", "killed", "stuck", "machine"
+]
+"""How the process of a trial ended: ``refused`` with a sentence, ``differs`` where the run that it was to go on with
+has another config, ``crashed`` with a traceback in its log, ``killed`` without a word or by a signal that it heeded,
+``machine`` where a disk is full or the like, which is no fault of the trial."""
+
+WITH_SERVER = "killed with the server that it was forked from"
+"""Why a process ended, where its server was killed."""
+
+PRUNED = "pruned.json"
+"""In a run's folder: the epoch after which it was pruned. Written before the training stops, so that a trial that is
+taken up again after a kill is still a pruned one."""
+
+MEMORY = "memory.json"
+"""In a run's folder: the peak of its memory in 2^30 bytes, written when it has ended."""
+
+STUCK = 124
+"""What stands for the exit code of a stage that was ended because nothing was heard of it; ``timeout`` has the same."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +33,8 @@ class Task:
     Attributes:
         args: Options of ``redsm5 fit``.
         run_dir: Its folder.
-        objective: The metric that every epoch is reported by.
+        objective: The metric that is optimised.
+        prune_by: The metric that every epoch is reported by.
         log: File for everything that it prints.
         asked: ``time.monotonic()`` when it was asked for.
     """
@@ -25,8 +42,20 @@ class Task:
     args: tuple[str, ...]
     run_dir: str
     objective: str
+    prune_by: str
     log: str
     asked: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of pretraining is to be made before the fit; the answer is the exit code of making it.
+
+    Attributes:
+        args: Options of ``redsm5 pretrain``.
+    """
+
+    args: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,10 +65,12 @@ class Started:
     Attributes:
         epoch: Of its first batch; above 0 where it goes on.
         seconds: Since it was asked for.
+        pretraining: Of them, for stages that were made; the worker knows.
     """
 
     epoch: int
     seconds: float
+    pretraining: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +79,7 @@ class Epoch:
 
     Attributes:
         number: Of the epoch, from 0.
-        value: Of the objective.
+        value: Of the metric that the pruner compares.
     """
 
     number: int

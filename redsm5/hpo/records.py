@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.trial import FrozenTrial
+from pydantic import ValidationError
 
+from redsm5.errors import UserError
 from redsm5.hpo.attempts import SLOT, is_lost
 from redsm5.report.study_models import TrialReport
 
@@ -33,6 +35,10 @@ class Records:
     ended: tuple[TrialReport, ...]
     running: tuple[int, ...]
     lost: int
+
+    def below(self, budget: int) -> int:
+        """How many of those that have ended are of this budget: an earlier one may have been larger."""
+        return sum(report.trial < budget for report in self.ended)
 
     def of(self, state: str) -> list[TrialReport]:
         """Those that ended in a state."""
@@ -59,8 +65,18 @@ def read_records(study: optuna.Study) -> Records:
 
 
 def report_of(trial: FrozenTrial) -> TrialReport:
-    """The report that an ended trial carries."""
-    report: TrialReport = TrialReport.model_validate(trial.user_attrs[REPORT])
+    """The report that an ended trial carries.
+
+    Raises:
+        UserError: It carries none that this version can read.
+    """
+    try:
+        report: TrialReport = TrialReport.model_validate(trial.user_attrs[REPORT])
+    except (KeyError, ValidationError) as error:
+        raise UserError(
+            f"trial {trial.system_attrs[SLOT]} of the study was ended by another version of redsm5, or by another "
+            "program; use that version, or begin a new study: --study-dir NEW"
+        ) from error
     return report
 
 

@@ -32,7 +32,7 @@ def prune_trial(folder: Path, run_dir: Path | None, *, keep_weights: bool) -> No
         run_dir: Of the attempt that ended; None where it left none.
         keep_weights: Whether it is among the best.
     """
-    for attempt in folder.glob("attempt-*"):
+    for attempt in (*folder.glob("attempt-*"), *folder.glob(".attempt-*")):  # the latter half copied
         if attempt != run_dir:
             shutil.rmtree(attempt, ignore_errors=True)
     if run_dir is None or not run_dir.is_dir():

@@ -20,6 +20,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from redsm5.errors import UserError
@@ -27,7 +28,8 @@ from redsm5.hpo.attempts import SLOT, TOKEN, is_lost
 from redsm5.hpo.leases import Attempt
 from redsm5.hpo.storage import reaching
 
-SAMPLER_OPTIONS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 20}}
+SAMPLER_OPTIONS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 100}}
+"""Fewer random trials say little of a hundred dimensions: with 20 TPE stayed in the first region that was not bad."""
 PRUNER_OPTIONS = {"MedianPruner": {"n_startup_trials": 10, "n_warmup_steps": 2}}
 """The first steps say little, so that no trial ends before its third; with the ten before it, it may end there."""
 ONE_SEED = ("QMCSampler",)
@@ -88,7 +90,9 @@ class Sampling:
         self.pruner = make_pruner(pruner, pruner_options or {})
         with reaching():
             self._name = storage.get_study_name_from_id(study_id)
-        self._seen = _Seen(get_storage(storage), study_id)
+            directions = storage.get_study_directions(study_id)
+        self._seen = _Seen(get_storage(storage), study_id, several=len(directions) > 1)
+        self._main = _Main(self._seen, directions[0])
 
     def draw(self, slot: int, define: Callable[[Trial], object]) -> FrozenTrial:
         """A running trial with its parameters, that is in no database.
@@ -102,7 +106,8 @@ class Sampling:
             self._seen.read()
             draft = self._seen.own = create_trial(state=TrialState.RUNNING)
             draft.number = slot
-            define(Trial(self._study(make_sampler(self.sampler, self.sampler_options, seed)), DRAFT))
+            sampler = make_sampler(self.sampler, self.sampler_options, seed)
+            define(Trial(self._study(self._seen, sampler), DRAFT))
         draft.system_attrs = {key: value for key, value in draft.system_attrs.items() if not key.startswith(RELATIVE)}
         return draft
 
@@ -112,11 +117,10 @@ class Sampling:
             own = self._seen.take_up(attempt)
             own.intermediate_values = dict(attempt.values)
             self._seen.read(within=SECONDS)
-            return self.pruner.prune(self._study(None), own)
+            return self.pruner.prune(self._study(self._main, optuna.samplers.RandomSampler()), own)
 
-    def _study(self, sampler: BaseSampler | None) -> optuna.Study:
-        storage = cast(BaseStorage, self._seen)
-        return optuna.Study(self._name, storage, sampler or optuna.samplers.RandomSampler(), self.pruner)
+    def _study(self, seen: _Seen | _Main, sampler: BaseSampler) -> optuna.Study:
+        return optuna.Study(self._name, cast(BaseStorage, seen), sampler, self.pruner)
 
 
 def seed_of(seed: int, slot: int) -> int:
@@ -125,10 +129,17 @@ def seed_of(seed: int, slot: int) -> int:
 
 
 class _Seen:
-    """A storage as sampler and pruner see it: one trial per slot, read once for all that they ask."""
+    """A storage as sampler and pruner see it: one trial per slot, read once for all that they ask.
 
-    def __init__(self, storage: BaseStorage, study_id: int) -> None:
-        self._storage, self._study_id = storage, study_id
+    Args:
+        storage: The whole.
+        study_id: In it.
+        several: Whether the study has several objectives. TPE then cannot rank pruned trials by what they reported, and
+            is not shown it: they are worse than all others.
+    """
+
+    def __init__(self, storage: BaseStorage, study_id: int, *, several: bool) -> None:
+        self._storage, self._study_id, self._several = storage, study_id, several
         self._finished: dict[int, FrozenTrial] = {}
         self._trials: list[FrozenTrial] = []
         self._read_at = -math.inf
@@ -175,8 +186,14 @@ class _Seen:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        found = [trial for trial in self._trials if states is None or trial.state in states]
+        found = self.of(states)
+        if self._several:
+            found = [_silent(trial) if trial.state == TrialState.PRUNED else trial for trial in found]
         return copy.deepcopy(found) if deepcopy else found
+
+    def of(self, states: Container[TrialState] | None) -> list[FrozenTrial]:
+        """Those in some states, with all that is known of them."""
+        return [trial for trial in self._trials if states is None or trial.state in states]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         if trial_id == self.own._trial_id:
@@ -197,6 +214,40 @@ class _Seen:
             self.own.system_attrs[key] = value
         if trial_id != DRAFT:
             self._storage.set_trial_system_attr(trial_id, key, value)
+
+
+class _Main:
+    """The same as a pruner sees it: of several objectives the main one, which is what trials report.
+
+    Optuna itself neither reports nor prunes where there are several.
+    """
+
+    def __init__(self, seen: _Seen, direction: StudyDirection) -> None:
+        self._seen, self._direction = seen, direction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._seen, name)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return [self._direction]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        found = [_main(trial) for trial in self._seen.of(states)]
+        return copy.deepcopy(found) if deepcopy else found
+
+
+def _silent(trial: FrozenTrial) -> FrozenTrial:
+    shown = copy.copy(trial)
+    shown.intermediate_values = {}
+    return shown
+
+
+def _main(trial: FrozenTrial) -> FrozenTrial:
+    shown = copy.copy(trial)
+    shown._values = None if trial._values is None else trial._values[:1]
+    return shown
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, int]:
@@ -225,7 +276,7 @@ def _make(
     unknown = sorted(set(options) - set(takes)) or sorted({"seed"} & set(options))
     if unknown:
         accepted = ", ".join(sorted(set(takes) - {"seed"})) or "none"
-        raise UserError(f"--{kind}_options: {name} does not take {unknown[0]}; its options are {accepted}")
+        raise UserError(f"--{kind}-options: {name} does not take {unknown[0]}; its options are {accepted}")
     given = {**defaults.get(name, {}), **options, **({"seed": seed} if "seed" in takes and seed is not None else {})}
     try:
         with warnings.catch_warnings():
@@ -236,4 +287,4 @@ def _make(
             f"--{kind} {name} needs the package {error.name or 'that optuna names'}, which is not installed; install it"
         ) from error
     except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"--{kind}_options: {name} refuses {dict(options)}: {' '.join(str(error).split())}") from error
+        raise UserError(f"--{kind}-options: {name} refuses {dict(options)}: {' '.join(str(error).split())}") from error

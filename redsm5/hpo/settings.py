@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from redsm5.callbacks.early_stopping import Monitor
+from redsm5.callbacks.early_stopping import EarlyStopping, Monitor
 from redsm5.errors import UserError
+from redsm5.hpo.objectives import ONE_OBJECTIVE, Objective, objectives_of
 from redsm5.run.given import given_configs
 from redsm5.run.sentences import config_sentence
 
 SECTION = "hpo"
 SHIPPED = ("space", "quick", "peft", "cpu")
 """Search spaces in configs/hpo/."""
+
+DECISIONS = ("val_f1_macro", "val_f1_micro", "val_f1_weighted", "val_exact_match")
+"""Objectives that count decisions at a threshold."""
+
+
+LONGEST_HOURS = 24 * 7
+IN_A_FILE = "study"
+"""Name of a study in a database of its own: its folder may be renamed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,9 @@ class HpoSettings:
     """Name of the study in the database; by default that of its folder"""
     objective: Monitor = "val_f1_macro"
     """Validation metric that the search optimises; each trial keeps its best epoch by it"""
+    objectives: list[str] = field(default_factory=list)
+    """Several at once, in place of the objective: it is the first of them; the others are validation metrics,
+    peak_memory or train_time: [val_f1_macro, peak_memory]"""
     seed: int = 0
     """Seed of the study: the same seed, space and one worker give the same trials"""
     sampler: str = "TPESampler"
@@ -46,8 +58,18 @@ class HpoSettings:
     """Class of optuna.pruners"""
     pruner_options: dict[str, Any] = field(default_factory=dict)
     """Options of its constructor, over ours"""
+    prune_by: Monitor | None = None
+    """Validation metric that the pruner compares, in the direction of the objective. By default the objective, but
+    val_auprc_macro where that counts decisions on criteria: those are all wrong until a model is sure of something, and
+    the best ranking is told from the first epochs on"""
     workers: int = 1
-    """Processes on this machine, one per GPU"""
+    """Processes, one per GPU"""
+    launcher: Literal["local", "ray", "slurm"] = "local"
+    """What places them: on this machine, on a Ray cluster, as Slurm jobs"""
+    address: str | None = None
+    """Of the head of the Ray cluster, HOST:PORT; by default RAY_ADDRESS, the cluster of this machine, or a new one"""
+    slurm: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the Slurm jobs as submitit takes them: {timeout_min: 1440, gpus_per_node: 1, partition: gpu}"""
     keep: int = 5
     """Best trials whose weights stay on the disk"""
     best_config: str = "configs/best.yaml"
@@ -65,12 +87,22 @@ class HpoSettings:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} is {value}; it must be a whole number of at least {least}")
+        try:
+            found = objectives_of(self.objectives)
+        except ValueError as error:
+            raise ValueError(f"objectives: {error}") from error
+        if found and found[0].name != self.objective:
+            raise ValueError(f"objective is {self.objective}, and the first of objectives {found[0].name}; give one")
+        if len(found) > 1 and self.sampler in ONE_OBJECTIVE:
+            raise ValueError(f"sampler is {self.sampler}, which searches for one objective only; choose another")
         if not 0 < self.max_failed <= 1:
             raise ValueError(f"max_failed is {self.max_failed}; it is a share, above 0 and at most 1")
-        if not self.stuck_minutes > 0:
-            raise ValueError(f"stuck_minutes is {self.stuck_minutes}; it must be above 0")
-        if not self.lease_seconds >= 1:
-            raise ValueError(f"lease_seconds is {self.lease_seconds}; it must be at least 1")
+        if not 0 < self.stuck_minutes <= 60 * LONGEST_HOURS:
+            raise ValueError(f"stuck_minutes is {self.stuck_minutes}; it must be above 0, and at most a week")
+        if not 1 <= self.lease_seconds <= 3600 * LONGEST_HOURS:
+            raise ValueError(f"lease_seconds is {self.lease_seconds}; it must be at least 1, and at most a week")
+        if self.storage is None and "?" in self.study_dir:
+            raise ValueError(f"study_dir is {self.study_dir}; the path of a database cannot have a question mark")
 
     @property
     def space_file(self) -> Path:
@@ -80,6 +112,16 @@ class HpoSettings:
             return named
         below = Path("configs", "hpo", f"{self.space}.yaml")
         return below if below.exists() else Path(__file__).parents[2] / below
+
+    @property
+    def pruned_by(self) -> Monitor:
+        """The metric that the pruner compares."""
+        return self.prune_by or ("val_auprc_macro" if self.objective in DECISIONS else self.objective)
+
+    @property
+    def searched(self) -> tuple[Objective, ...]:
+        """What is optimised, the main objective first."""
+        return objectives_of(self.objectives or [self.objective])
 
     @property
     def folder(self) -> Path:
@@ -92,8 +134,18 @@ class HpoSettings:
         return self.storage or f"sqlite:///{self.folder / 'study.db'}"
 
     @property
+    def in_a_file(self) -> bool:
+        """Whether the database is a file, which serves one machine."""
+        return self.url.startswith("sqlite")
+
+    @property
     def name(self) -> str:
-        """Name of the study."""
+        """Name of the study in its database."""
+        return self.study or (IN_A_FILE if self.storage is None else self.folder.name)
+
+    @property
+    def label(self) -> str:
+        """Name of the study for people."""
         return self.study or self.folder.name
 
 
@@ -122,7 +174,18 @@ def read_settings(args: list[str], given: Mapping[str, Any], scratch: Path) -> t
         left = scratch / f"config-{number}.yaml"
         left.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         rest = [{name: str(left), f"--config={name}": f"--config={left}"}.get(arg, arg) for arg in rest]
-    return HpoSettings(**{**found, **_parsed(dict(given), "the command line")}), rest
+    found |= _parsed(dict(given), "the command line")
+    try:
+        settings = HpoSettings(**found)
+    except ValueError as error:  # of two places together
+        raise UserError(f"hpo.{error}") from error
+    mode = EarlyStopping(monitor=settings.pruned_by).mode
+    if mode != EarlyStopping(monitor=settings.objective).mode:
+        raise UserError(
+            f"hpo.prune_by is {settings.prune_by}, whose {mode} is best, unlike that of {settings.objective}; "
+            "choose another, or leave it out"
+        )
+    return settings, rest
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -142,6 +205,8 @@ def _parsed(section: object, source: str) -> dict[str, Any]:
     unknown = sorted(section.keys() - set(names))
     if unknown:
         raise UserError(f"{source}: {SECTION} has no {unknown[0]}; it takes {', '.join(names)}")
+    if section.get("objectives") and "objective" not in section:
+        section = {**section, "objective": section["objectives"][0]}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument(f"--{SECTION}", type=HpoSettings, default=HpoSettings())
     try:

@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from redsm5.errors import UserError
+from redsm5.errors import MachineFault, UserError
 from redsm5.hpo.mounts import network_file_system
 
 T = TypeVar("T")
@@ -45,6 +45,9 @@ RACES = (
 AWAY = (OperationalError, InterfaceError, PoolTimeout, PendingRollbackError)
 """What a lost connection raises; the last where Optuna asks again over the same one."""
 
+UNWRITABLE = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_CANTOPEN")
+"""SQLite's words for what no later try mends."""
+
 
 class Away(Exception):
     """The database does not answer for now; nothing is known of what was asked of it last."""
@@ -56,11 +59,17 @@ def reaching() -> Iterator[None]:
 
     Raises:
         Away: A later try may succeed.
+        MachineFault: The file of the database cannot be written.
     """
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        if getattr(getattr(cause, "orig", None), "sqlite_errorname", "").startswith(UNWRITABLE):
+            raise MachineFault(
+                f"the file of the database cannot be written: {_reason(cause)}; make room or mend the disk, and the "
+                "same command goes on"
+            ) from error
         cut_off = isinstance(cause, DBAPIError) and cause.connection_invalidated  # of whatever class
         if cut_off or isinstance(cause, AWAY):
             raise Away(_reason(cause)) from error
@@ -87,6 +96,24 @@ def insist(call: Callable[[], T], *, until: Callable[[], bool] = lambda: False, 
                 raise
             time.sleep(random.uniform(pause / 2, pause))
             pause = min(most, 2 * pause)
+
+
+def patiently(call: Callable[[], T], seconds: float) -> T:
+    """Call what may find the database away, for so long.
+
+    Raises:
+        UserError: It stays away.
+    """
+    until = time.monotonic() + seconds
+
+    def reached() -> T:
+        with reaching():
+            return call()
+
+    try:
+        return insist(reached, until=lambda: time.monotonic() > until)
+    except Away as away:
+        raise UserError(f"the database does not answer: {away}; the same command goes on") from away
 
 
 def open_storage(url: str) -> RDBStorage:

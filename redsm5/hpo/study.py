@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,26 +23,34 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.children import ChildDied, Tell, driver_asked, in_child
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
+from redsm5.hpo.objectives import Objective, objectives_of
 from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
 from redsm5.hpo.settings import HpoSettings
+from redsm5.hpo.slots import Slots
 from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.forms import available, from_json, to_json
 from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.resolve import met
 from redsm5.hpo.space.space import Choices, Fixed, Parameter, Space
-from redsm5.hpo.storage import open_storage
+from redsm5.hpo.storage import open_storage, patiently
+from redsm5.hpo.study_folder import bind, refuse_trials
 from redsm5.hpo.tiny_encoders import prepare
 from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
 from redsm5.run.lightning_cli import resolved_yaml
 
 PLAN = "redsm5:plan"
-"""Attribute of the study in the database."""
-VERSION: Literal[1] = 1
+"""System attribute of the study in the database, written once."""
+PATIENCE = 60.0
+"""Seconds that the database may be away at the start."""
+VERSION: Literal[3] = 3
 ENCODER = "model.encoder.id"
 BUDGET = "redsm5:budget"
 """Attribute of the study in the database: trials in total, as last asked for."""
-SAME = ("objective", "seed", "sampler", "sampler_options", "pruner", "pruner_options")
+SAME = (
+    "objective", "objectives", "seed", "sampler", "sampler_options", "pruner", "pruner_options", "pruned_by",
+    "lease_seconds",
+)  # fmt: skip
 """Settings that cannot change within a study."""
 BASE = "base.yaml"
 """In the folder of a study: the config that all trials start from."""
@@ -56,13 +65,16 @@ class Plan:
         asked: Hash of the search space as its file has it.
         space: What of it there is on the machine where the study was begun, as JSON.
         config: The resolved config that the drawn settings are put over.
-        objective: The metric.
+        objective: The metric; of several objectives the first.
+        objectives: All of them, by name.
         seed: Of the study.
         sampler: As in the settings; and so are the next ones.
         sampler_options: Of its constructor.
         pruner: Class name.
         pruner_options: Of its constructor.
         training_posts: Posts of the training part.
+        pruned_by: The metric that the pruner compares.
+        lease_seconds: A worker of which nothing is heard for so long counts as gone.
     """
 
     version: int
@@ -70,12 +82,15 @@ class Plan:
     space: dict[str, Any]
     config: dict[str, Any]
     objective: str
+    objectives: list[str]
     seed: int
     sampler: str
     sampler_options: dict[str, Any]
     pruner: str
     pruner_options: dict[str, Any]
     training_posts: int
+    pruned_by: str
+    lease_seconds: float
 
     @property
     def mode(self) -> Literal["min", "max"]:
@@ -83,9 +98,20 @@ class Plan:
         return EarlyStopping(monitor=self.objective).mode  # type: ignore[arg-type]
 
     @property
+    def searched(self) -> tuple[Objective, ...]:
+        """What is optimised, the main objective first."""
+        return objectives_of(self.objectives)
+
+    @property
     def direction(self) -> StudyDirection:
-        """The same in Optuna's words."""
+        """That of the main objective, in Optuna's words."""
         return StudyDirection.MINIMIZE if self.mode == "min" else StudyDirection.MAXIMIZE
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """Those of all objectives."""
+        modes = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+        return [modes[one.mode] for one in self.searched]
 
 
 @dataclass(frozen=True)
@@ -155,9 +181,23 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
     config = _base_config(settings, args, asked)
     _make_folder(settings.folder)
     storage = open_storage(settings.url)
-    stored = _stored_plan(storage, settings.name)
-    if stored is None:
-        base = ["--config", str(_written(settings.folder, config))]
+    plan = patiently(lambda: _stored_plan(storage, settings.name), PATIENCE)
+    if plan is None:
+        refuse_trials(settings.folder)
+        plan = patiently(partial(_begin, storage, settings, _new_plan(settings, config, asked, tell)), PATIENCE)
+    plan = replace(plan, config=_with_places(plan.config, config))
+    _refuse_another(plan, settings, asked, config)
+    study = patiently(lambda: _create(storage, settings.name, plan), PATIENCE)
+    bind(settings.folder, Slots(storage.engine, study._study_id).study)
+    patiently(lambda: study.set_user_attr(BUDGET, settings.n_trials), PATIENCE)
+    base = ["--config", str(_written(settings.folder, plan.config))]
+    return Study(settings, plan, prepare(from_json(plan.space), base, tell), study, storage)
+
+
+def _new_plan(settings: HpoSettings, config: dict[str, Any], asked: Space, tell: Callable[[str], None]) -> Plan:
+    """What a study begins with, checked."""
+    with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
+        base = ["--config", str(_written(Path(scratch), config))]
         there, lines = available(asked, met(base, cuda=gpus() > 0))
         for line in lines:
             tell(line)
@@ -165,30 +205,29 @@ def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str],
         make_pruner(settings.pruner, settings.pruner_options)
         tell("reading the corpus")
         posts = _training_posts(base)
-        space = prepare(there, base, tell)
-        check_space(space, base)
-        plan = Plan(
-            version=VERSION,
-            asked=_hash(asked),
-            space=to_json(there),
-            config=config,
-            objective=settings.objective,
-            seed=settings.seed,
-            sampler=settings.sampler,
-            sampler_options=dict(settings.sampler_options),
-            pruner=settings.pruner,
-            pruner_options=dict(settings.pruner_options),
-            training_posts=posts,
-        )
-    else:
-        plan = replace(stored, config=_with_places(stored.config, config))
-        _refuse_another(plan, settings, asked, config)
-        base = ["--config", str(_written(settings.folder, plan.config))]
-        space = prepare(from_json(plan.space), base, tell)
-    study = _create(storage, settings, plan)
-    study.set_user_attr(PLAN, asdict(plan))
-    study.set_user_attr(BUDGET, settings.n_trials)
-    return Study(settings, plan, space, study, storage)
+        check_space(prepare(there, base, tell), base)
+    return Plan(
+        version=VERSION,
+        asked=_hash(asked),
+        space=to_json(there),
+        config=config,
+        objective=settings.objective,
+        objectives=[one.name for one in settings.searched],
+        seed=settings.seed,
+        sampler=settings.sampler,
+        sampler_options=dict(settings.sampler_options),
+        pruner=settings.pruner,
+        pruner_options=dict(settings.pruner_options),
+        training_posts=posts,
+        pruned_by=settings.pruned_by,
+        lease_seconds=settings.lease_seconds,
+    )
+
+
+def _begin(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> Plan:
+    """Store the plan; where another command has begun the study meanwhile, that one's."""
+    study = _create(storage, settings.name, plan)
+    return Plan(**Slots(storage.engine, study._study_id).once(study._study_id, PLAN, asdict(plan)))
 
 
 def load_study(settings: HpoSettings) -> Study:
@@ -203,37 +242,34 @@ def load_study(settings: HpoSettings) -> Study:
     plan = _stored_plan(storage, settings.name)
     if plan is None:
         raise UserError(f"the database has no study {settings.name}; name it with --study, as it was begun")
-    study = _create(storage, settings, plan)
-    begun = replace(settings, n_trials=study.user_attrs[BUDGET])
+    study = _create(storage, settings.name, plan)
+    begun = replace(settings, n_trials=study.user_attrs.get(BUDGET, settings.n_trials))
     return Study(begun, plan, from_json(plan.space), study, storage)
 
 
-def _create(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> optuna.Study:
-    study = optuna.create_study(
-        storage=storage,
-        study_name=settings.name,
-        direction=plan.direction,
-        load_if_exists=True,
-    )
-    return study
+def _create(storage: RDBStorage, name: str, plan: Plan) -> optuna.Study:
+    return optuna.create_study(storage=storage, study_name=name, directions=plan.directions, load_if_exists=True)
 
 
 def _stored_plan(storage: RDBStorage, name: str) -> Plan | None:
     try:
-        attrs = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
+        study = storage.get_study_id_from_name(name)
     except KeyError:
         return None
-    if PLAN not in attrs:
-        return None
-    if attrs[PLAN].get("version") != VERSION:
+    plan = storage.get_study_system_attrs(study).get(PLAN)
+    if plan is not None and plan.get("version") != VERSION:
         raise UserError(f"the study {name} was begun by another version of redsm5; begin a new one: --study-dir NEW")
-    return Plan(**attrs[PLAN])
+    return None if plan is None else Plan(**plan)
+
+
+def _asked(settings: HpoSettings, name: str) -> Any:
+    return [one.name for one in settings.searched] if name == "objectives" else getattr(settings, name)
 
 
 def _refuse_another(plan: Plan, settings: HpoSettings, space: Space, config: dict[str, Any]) -> None:
     where = f"the study in {settings.folder} was begun with"
     for name in SAME:
-        if getattr(plan, name) != getattr(settings, name):
+        if getattr(plan, name) != _asked(settings, name):
             raise UserError(f"{where} {name} {getattr(plan, name)}; keep it, or begin a new one: --study-dir NEW")
     if plan.asked != _hash(space):
         raise UserError(f"{where} another space than {settings.space}; keep it, or begin a new one: --study-dir NEW")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,23 @@ import yaml
 
 from redsm5.atomic import write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder
-from redsm5.hpo.messages import Ended, Task
+from redsm5.cli import build_cli
+from redsm5.errors import UserError
+from redsm5.hpo.messages import MEMORY, PRUNED, WITH_SERVER, Ended, Task
 from redsm5.metrics_csv import read_epochs
-from redsm5.run.given import flat
+from redsm5.run.folder import RunFolder
+from redsm5.run.given import flat, given_sources, merged
+from redsm5.run.lightning_cli import resolved_yaml
 
 KILLS = 2
 """How often a fit that was killed from outside goes on from its last checkpoint before the trial has failed."""
+FROM_OUTSIDE = (*(f"killed by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGUSR1")), WITH_SERVER)
+"""Reasons of such ends; other signals are of its own making."""
+BATCHES = "batches.json"
+"""In a trial's folder: what its batches became, each time that memory was not enough."""
 LOG = "log.txt"
+SIZES = ("train", "eval", "train_tokens", "eval_tokens")
+ACCUMULATE = "trainer.accumulate_grad_batches"
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
+        args: Options of ``redsm5 fit``, without its folder and without what memory made of the batches.
         ended: Of its last fit.
         value: Best value of the objective; None where no epoch ended.
         training: Facts about the training, as in ``training.json``; empty where it did not end.
@@ -48,6 +59,7 @@ class Outcome:
         seconds: Of wall time, of all its fits.
     """
 
+    args: tuple[str, ...]
     ended: Ended
     value: float | None
     training: dict[str, Any]
@@ -62,62 +74,104 @@ def run_attempt(
     folder: Path,
     run_dir: Path,
     objective: str,
+    prune_by: str,
     mode: Literal["min", "max"],
     fit: Callable[[Task], Ended],
 ) -> Outcome:
     """Fit, until it ends otherwise than for want of memory or by a kill from outside.
+
+    A run that is there already goes on with the batches that it was begun with, whatever the memory of this machine; a
+    finished one is not fitted again.
 
     Args:
         args: Options of ``redsm5 fit``, without its folder.
         folder: Of the trial; the log goes there.
         run_dir: Folder of the run.
         objective: The metric.
+        prune_by: The metric that the pruner compares.
         mode: Whether it is minimised or maximised.
         fit: Does a fit in a process of its own; returns ``killed`` also where the worker has ended it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    halved: list[Halved] = []
+    halved = _halved_before(folder)
     kills = 0
     started = time.monotonic()
-    options = list(args)
+    options = [*args, *_options(_batches(run_dir) or (halved[-1].options if halved else {}))]
     while True:
+        if RunFolder(run_dir).is_finished:  # its worker was gone before it could tell
+            ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=_memory(run_dir))
+            break
         before = _oom_kills()
-        ended = fit(Task(tuple(options), str(run_dir), objective, str(folder / LOG), time.monotonic()))
+        ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, str(folder / LOG), time.monotonic()))
         if ended.how == "killed" and _oom_kills() > before:
             ended = replace(ended, how="out of memory", reason="out of memory")
         if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
             halved.append(smaller)
-            options = [*args, *(f"--{key}={value}" for key, value in smaller.options.items())]
+            write_text_atomically(folder / BATCHES, json.dumps([one.options for one in halved]) + "\n")
+            options = [*args, *_options(smaller.options)]
             shutil.rmtree(run_dir)  # another batch is another run
             continue
-        if ended.how == "killed" and ended.reason == "killed by SIGKILL" and kills < KILLS:
+        if ended.how == "differs":  # of another version of redsm5, or another machine: it cannot go on
+            options = [*args, *_options(halved[-1].options if halved else {})]
+            shutil.rmtree(run_dir)
+            continue
+        if ended.how == "killed" and ended.reason in FROM_OUTSIDE and kills < KILLS:
             kills += 1
             continue
         break
     training, metrics = _facts(run_dir, objective, mode)
     value = training.get("best_value", metrics.get(objective))
     seconds = time.monotonic() - started
-    return Outcome(ended, value, training, metrics, tuple(halved), kills, seconds)
+    return Outcome(tuple(args), ended, value, training, metrics, tuple(halved), kills, seconds)
 
 
 def half_batches(run_dir: Path) -> Halved | None:
     """Half of the batches of a run, with twice the accumulation; None where they cannot be halved, or are not known."""
-    try:
-        config = flat(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError):
+    options = _batches(run_dir)
+    if not options:
         return None
-    prefix = "data.batching.init_args."
-    length = config["data.max_length"]
-    options: dict[str, int] = {}
+    length = _config(run_dir)["data.max_length"]
     for name, least in (("train", 1), ("eval", 1), ("train_tokens", length), ("eval_tokens", length)):
-        size = config.get(prefix + name)
+        size = options.get(key := f"data.batching.{name}")
         if size is None:
             continue
         if size // 2 < least and name.startswith("train"):
             return None
-        options[f"data.batching.{name}"] = max(size // 2, least)
-    options["trainer.accumulate_grad_batches"] = 2 * config["trainer.accumulate_grad_batches"]
+        options[key] = max(size // 2, least)
+    options[ACCUMULATE] *= 2
     return Halved(options)
+
+
+def _batches(run_dir: Path) -> dict[str, int]:
+    """The options that say how large the batches of a run are; empty where there is none."""
+    config = _config(run_dir)
+    prefix = "data.batching.init_args."
+    sizes = {f"data.batching.{name}": config.get(prefix + name) for name in SIZES}
+    found = {key: size for key, size in sizes.items() if size is not None}
+    return {**found, ACCUMULATE: config[ACCUMULATE]} if config else {}
+
+
+def _config(run_dir: Path) -> dict[str, Any]:
+    """The config of a run, by dotted key; empty where there is none."""
+    try:
+        return flat(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError):
+        return {}
+
+
+def _memory(run_dir: Path) -> float | None:
+    path = run_dir / MEMORY
+    return float(json.loads(path.read_text(encoding="utf-8"))["gb"]) if path.exists() else None
+
+
+def _options(batches: Mapping[str, int]) -> list[str]:
+    return [f"--{key}={size}" for key, size in batches.items()]
+
+
+def _halved_before(folder: Path) -> list[Halved]:
+    """What earlier attempts at the trial had to do with its batches."""
+    path = folder / BATCHES
+    return [Halved(options) for options in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def take_over(previous: Path, run_dir: Path) -> int | None:
@@ -126,25 +180,51 @@ def take_over(previous: Path, run_dir: Path) -> int | None:
     Returns:
         The last epoch whose end is in the newest whole checkpoint; None where there is none, and nothing is copied.
     """
-    if run_dir.exists():  # of a worker that was killed while it copied
-        shutil.rmtree(run_dir)
     if not (previous / "config.yaml").exists():
         return None
     last, _ = CheckpointFolder(previous / "checkpoints").take_last()
     if last is None:
         return None
-    shutil.copytree(previous, run_dir, ignore=shutil.ignore_patterns(".*", "damaged-*"))
+    copy = run_dir.with_name(f".{run_dir.name}")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(previous, copy, ignore=shutil.ignore_patterns(".*", "damaged-*"))
+    copy.rename(run_dir)  # whole, or not there
     return last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
 
 
-def write_config(folder: Path, run_dir: Path, refit: Path) -> None:
-    """The config of a trial, as it ran: ``redsm5 fit --config`` fits it again, in a folder of its own."""
+def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -> str | None:
+    """The config of a trial, as it ran or was to run: ``redsm5 fit --config`` fits it again, in a folder of its own.
+
+    None where its options make no config.
+
+    Args:
+        folder: Of the trial.
+        run_dir: Of the run; its config names the encoder that pretraining has left in a cache, which may be gone soon.
+        refit: Folder of the run that the config makes.
+        args: Options that the trial was fitted with; the config says as they do what is pretrained, and how.
+    """
     config = run_dir / "config.yaml"
+    asked = {key: _value(value) for key, value in merged(given_sources(list(args))).items()}
     if config.exists():
         resolved = yaml.safe_load(config.read_text(encoding="utf-8"))
-        resolved["run_dir"] = str(refit)
-        header = f"# redsm5 fit --config {folder / 'config.yaml'}\n"
-        write_text_atomically(folder / "config.yaml", header + yaml.safe_dump(resolved, sort_keys=False))
+        for key in [key for key in asked if key.startswith("pretraining.")]:
+            resolved["pretraining"][key.removeprefix("pretraining.")] = asked[key]
+        if any(asked.get(f"pretraining.use_{kind}") for kind in ("dapt", "tapt")):
+            for field in ("id", "revision", "random_weights"):
+                if (key := f"model.encoder.{field}") in asked:
+                    resolved["model"]["encoder"][field] = asked[key]
+    else:  # it failed before
+        try:
+            resolved = yaml.safe_load(resolved_yaml(build_cli(list(args), parse_only=True)))
+        except UserError:
+            return None
+    resolved["run_dir"] = str(refit)
+    return f"# redsm5 fit --config {folder / 'config.yaml'}\n" + yaml.safe_dump(resolved, sort_keys=False)
+
+
+def _value(given: Any) -> Any:
+    """A value of a config file, or of an option, which is text."""
+    return yaml.safe_load(given) if isinstance(given, str) else given
 
 
 def _oom_kills() -> int:

@@ -6,10 +6,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
-from redsm5.children import fork_server
-from redsm5.hpo.messages import Ended, Epoch, Started, Task
+from redsm5.children import SERVER_GONE, forked
+from redsm5.hpo.messages import STUCK, WITH_SERVER, Ended, Epoch, Stage, Started, Task
 
 POLL = 0.5
 """Seconds between two looks at whether the process is to be ended."""
@@ -49,39 +51,61 @@ class TrialProcess:
         """
         from redsm5.hpo.child import serve
 
-        context = fork_server()
-        pipe, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(task, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        heard = time.monotonic()
-        try:
-            while True:
-                if self._end.is_set():
-                    return Ended("killed", "ended by its worker")
-                if not pipe.poll(POLL):
-                    if time.monotonic() - heard > self._stuck_seconds:
-                        return Ended("stuck", "nothing was heard of it", seconds=time.monotonic() - task.asked)
-                    continue
-                message = pipe.recv()
-                heard = time.monotonic()
-                if isinstance(message, Ended):
-                    return message
-                if isinstance(message, Started):
-                    self._on_start(message)
-                    pipe.send(False)
-                else:
-                    pipe.send(self._on_epoch(message))
+        with forked(serve, task) as (process, pipe):
+            heard, made = time.monotonic(), 0.0
+            try:
+                while True:
+                    if self._end.is_set():
+                        return Ended("killed", "ended by its worker")
+                    if not pipe.poll(POLL):
+                        if time.monotonic() - heard > self._stuck_seconds:
+                            return Ended("stuck", "nothing was heard of it", seconds=time.monotonic() - task.asked)
+                        continue
+                    message = pipe.recv()
+                    if isinstance(message, Ended):
+                        return message
+                    if isinstance(message, Stage):
+                        began = time.monotonic()
+                        pipe.send(self._make(message, task.log))
+                        made += time.monotonic() - began
+                    elif isinstance(message, Started):
+                        self._on_start(replace(message, pretraining=made))
+                        pipe.send(False)
+                    else:
+                        pipe.send(self._on_epoch(message))
                     heard = time.monotonic()
-        except (EOFError, ConnectionResetError, BrokenPipeError):
-            process.join()
-            return Ended("killed", _how(process), seconds=time.monotonic() - task.asked)
-        finally:
-            process.kill()
-            process.join()
-            pipe.close()
+            except (EOFError, ConnectionResetError, BrokenPipeError):
+                process.join()
+                return Ended("killed", _how(process), seconds=time.monotonic() - task.asked)
+
+    def _make(self, stage: Stage, log: str) -> int:
+        """Make a stage of pretraining in a process of its own; its exit code, as a shell has it."""
+        from redsm5.hpo.child import serve_stage
+
+        with forked(serve_stage, stage, log) as (process, pipe):
+            said, heard = 0, time.monotonic()
+            while not pipe.poll(POLL):
+                if self._end.is_set():
+                    return 128 + signal.SIGKILL
+                if (size := _size(log)) != said:  # it says how far it is, and may take many hours
+                    said, heard = size, time.monotonic()
+                if time.monotonic() - heard > self._stuck_seconds:
+                    return STUCK
+            try:
+                return int(pipe.recv())
+            except (EOFError, ConnectionResetError):
+                process.join()
+                code = process.exitcode or 0
+                return code if code >= 0 else 128 - code
+
+
+def _size(log: str) -> int:
+    path = Path(log)
+    return path.stat().st_size if path.exists() else 0
 
 
 def _how(process: BaseProcess) -> str:
     code = process.exitcode or 0
+    if code == SERVER_GONE:
+        return WITH_SERVER
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,18 +17,21 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import JsonValue
 
-from redsm5.atomic import write_text_atomically
-from redsm5.errors import UserError
+from redsm5.checkpoints.space import disk_fails
+from redsm5.errors import MachineFault, UserError
 from redsm5.hpo.beating import Beating
+from redsm5.hpo.failures import refuse_failing
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
 from redsm5.hpo.messages import Ended, Epoch, Started
+from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, best_first, read_records
+from redsm5.hpo.results import keep_result, publish
 from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
-from redsm5.hpo.storage import Away, insist, reaching
-from redsm5.hpo.study import Study
-from redsm5.hpo.trial import Outcome, run_attempt, take_over, write_config
+from redsm5.hpo.storage import Away, insist, patiently, reaching
+from redsm5.hpo.study import BUDGET, Study
+from redsm5.hpo.trial import Outcome, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 
@@ -36,10 +39,8 @@ WAIT = 2.0
 """Seconds between two looks for something to do, while other workers hold what is left."""
 PATIENCE = 3600.0
 """Seconds that the database may be away."""
-MOST_ATTEMPTS = 10
-"""A trial whose worker was gone so often has failed: it may be what kills it."""
-FEWEST = 10
-"""Trials that have to end before the share of failed ones stops the study."""
+MOST_DEATHS = 10
+"""A trial whose worker died so often has failed: it may be what kills it."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 """States by how the fit ended; the others are FAIL."""
 
@@ -55,20 +56,21 @@ class Worker:
     def __init__(self, study: Study, tell: Callable[[str], None]) -> None:
         self.study = study
         self.tell = tell
-        self.leases = Leases(study.storage, study.id, lease_seconds=study.settings.lease_seconds)
+        self.leases = Leases(study.storage, study.id, lease_seconds=study.plan.lease_seconds)
         self.bounds = study.bounds(tell)
         self.sampling = study.sampling()
+        self._before = patiently(lambda: read_records(study.optuna), PATIENCE)
         self._removed: set[int] = set()
         self._peak = 0
 
-    def work(self, ended: Callable[[TrialReport], None] = lambda _: None) -> Records:
+    def work(self, ended: Callable[[Records], None] = lambda _: None) -> Records:
         """Run trials until all of the budget have ended, by whomever.
 
         Args:
-            ended: Hears of each trial that ended here.
+            ended: Hears of the study whenever a trial has ended here.
 
         Raises:
-            UserError: Too many trials fail, or the database is away for long.
+            UserError: Too many trials fail, a disk is full, or the database is away for long.
         """
         since: float | None = None
         while True:
@@ -85,70 +87,93 @@ class Worker:
             if records is not None:
                 return records
 
-    def _next(self, ended: Callable[[TrialReport], None]) -> Records | None:
+    def _next(self, ended: Callable[[Records], None]) -> Records | None:
         """Run a trial, or wait for those that others run; all trials where the budget is used up."""
-        budget = self.study.settings.n_trials
+        with reaching():
+            budget: int = self.study.optuna.user_attrs[BUDGET]
         claim = self.leases.claim(budget)
         if claim is None:
+            held = self.leases.held()
             with reaching():
                 records = read_records(self.study.optuna)
-            if len(records.ended) >= budget:
+            if records.below(budget) >= budget and not held:
                 return records
             time.sleep(WAIT)
             return None
-        report = self._trial(claim)
-        if report is not None:
+        if self._trial(claim):
             with reaching():
                 records = read_records(self.study.optuna)
             self._prune_disk(records)
-            ended(report)
-            self._refuse_failing(records)
+            ended(records)
+            refuse_failing(records, self._before, self.study.settings.max_failed, self.study.folder)
         return None
 
-    def _trial(self, claim: Claim) -> TrialReport | None:
-        """Run a trial; None where another worker has ended it or holds it now."""
+    def _trial(self, claim: Claim) -> bool:
+        """Run a trial; whether it ended here, and not with another worker."""
+        try:
+            return self._ended(claim)
+        except (Lost, AlreadyDone):
+            return False
+        except Away:
+            self.leases.abandon(claim)
+            raise
+        except BaseException as error:  # Ctrl-C too: another worker need not wait for the lease to end
+            with suppress(Away, MachineFault):
+                self.leases.release(claim)
+            if isinstance(error, OSError) and disk_fails(error):
+                raise MachineFault(
+                    f"{error.filename or self.study.folder} cannot be written: {error.strerror}; make room or mend the "
+                    "disk, and the same command goes on"
+                ) from error
+            raise
+
+    def _ended(self, claim: Claim) -> bool:
         folder = trial_folder(self.study.folder, claim.slot)
         run_dir = folder / f"attempt-{claim.token}"
         clock = Clock()
         process = TrialProcess(
-            clock.started, lambda epoch: tell(epoch), stuck_seconds=60 * self.study.settings.stuck_minutes
+            lambda message: begun(message),
+            lambda epoch: tell(epoch),
+            stuck_seconds=60 * self.study.settings.stuck_minutes,
         )
-        try:
-            with Beating(self.leases, claim, process.end) as beating:
-                kept = _newest(folder, run_dir)
-                with clock.timed("sampling"):
-                    attempt = self.leases.attempt(claim, self._draw, lambda _: -1 if kept is None else kept)
-                tell = self._teller(attempt, beating, clock)
-                outcome, params, notes = self._run(attempt, folder, run_dir, process)
-                if process.was_ended:
-                    return None
-                report = self._report(attempt, params, notes, outcome, clock, run_dir)
-                write_config(folder, run_dir, self.study.folder / "refits" / folder.name)
-                write_text_atomically(folder / "report.json", report.model_dump_json(indent=2) + "\n")
-                insist(lambda: self._finish(attempt, report), until=lambda: beating.is_lost)
-                return report
-        except (Lost, AlreadyDone):
-            return None
-        except Away:
-            self.leases.abandon(claim)
-            raise
-        except KeyboardInterrupt:
-            with suppress(Away):
-                self.leases.release(claim)
-            raise
+        with Beating(self.leases, claim, process.end) as beating:
+            kept = _newest(folder, run_dir)
+            with clock.timed("sampling"):
+                attempt = self.leases.attempt(claim, self._draw, lambda _: -1 if kept is None else kept)
+            begun, tell = self._tellers(attempt, beating, clock)
+            outcome, params, notes = self._run(attempt, folder, run_dir, process)
+            if process.was_ended:
+                return False
+            if outcome.ended.how == "machine":
+                raise MachineFault(outcome.ended.detail)
+            report = self._report(attempt, params, notes, outcome, clock, run_dir)
+            refit = self.study.folder / "refits" / folder.name
+            keep_result(run_dir, report, config_text(folder, run_dir, refit, outcome.args))
+            insist(lambda: self._finish(attempt, report), until=lambda: beating.is_lost)
+            publish(self.study.folder, report)
+            return True
 
     def _draw(self, slot: int) -> FrozenTrial:
         return self.sampling.draw(slot, partial(draw, self.study.space))
 
-    def _teller(self, attempt: Attempt, beating: Beating, clock: Clock) -> Callable[[Epoch], bool]:
-        """What stores an epoch and asks the pruner; while the database is away the training waits."""
+    def _tellers(
+        self, attempt: Attempt, beating: Beating, clock: Clock
+    ) -> tuple[Callable[[Started], None], Callable[[Epoch], bool]]:
+        """What hears that a training begins, and what stores an epoch and asks the pruner.
+
+        While the database is away the training waits.
+        """
+
+        def begun(message: Started) -> None:
+            clock.started(message)
+            insist(lambda: self.leases.forget(attempt, message.epoch), until=lambda: beating.is_lost)
 
         def tell(epoch: Epoch) -> bool:
             with clock.timed("storage"):
                 insist(lambda: self.leases.report(attempt, epoch.number, epoch.value), until=lambda: beating.is_lost)
                 return insist(lambda: self.sampling.prunes(attempt), until=lambda: beating.is_lost)
 
-        return tell
+        return begun, tell
 
     def _run(
         self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
@@ -156,15 +181,17 @@ class Worker:
         plan, space, base = self.study.plan, self.study.space, self.study.base_args()
         args, notes = base, dict[str, Any]()
         ended = None
-        if attempt.index >= MOST_ATTEMPTS:
-            ended = Ended("killed", f"its worker was gone {MOST_ATTEMPTS} times", "it may be what ends them")
+        if attempt.deaths >= MOST_DEATHS:
+            ended = Ended("killed", f"its worker died {MOST_DEATHS} times", "it may be what ends them")
         else:
             try:
                 args, notes = trial_args(space, attempt.params, base, self.bounds, training_posts=plan.training_posts)
-            except UserError as error:  # such as a hub that does not answer; what fails often stops the study
+            except MachineFault:
+                raise
+            except UserError as error:
                 ended = Ended("refused", f"refused: {error}", str(error))
         fit = process.run if ended is None else lambda _, how=ended: how
-        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.mode, fit)
+        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit)
         return outcome, attempt.params, notes
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
@@ -176,8 +203,13 @@ class Worker:
         state = TrialState[report.state]
         # Of a pruned trial Optuna wants the value that it was pruned at.
         last = attempt.values[max(attempt.values)] if attempt.values else report.value
-        value = {TrialState.COMPLETE: report.value, TrialState.PRUNED: last, TrialState.FAIL: None}[state]
-        self.leases.finish(attempt, state, value)
+        several = len(self.study.plan.searched) > 1
+        values: dict[TrialState, Any] = {
+            TrialState.COMPLETE: list(report.objectives.values()) if several else report.value,
+            TrialState.PRUNED: None if several else last,
+            TrialState.FAIL: None,
+        }
+        self.leases.finish(attempt, state, values[state])
 
     def _report(
         self,
@@ -191,9 +223,12 @@ class Worker:
         ended, training = outcome.ended, outcome.training
         epochs = training.get("epochs") or int(outcome.metrics.get("epoch", -1)) + 1
         state = STATES.get(ended.how, TrialState.FAIL)
+        objectives = _objectives(self.study.plan.searched, outcome) if state is TrialState.COMPLETE else {}
+        if None in objectives.values():
+            state, ended = TrialState.FAIL, replace(ended, reason="killed before its memory was noted")
         return TrialReport(
             created=datetime.now(UTC),
-            study=self.study.settings.name,
+            study=self.study.settings.label,
             trial=attempt.claim.slot,
             attempts=attempt.index + 1,
             state=cast(EndState, state.name),
@@ -201,6 +236,7 @@ class Worker:
             detail="" if state is not TrialState.FAIL else ended.detail,
             objective=self.study.plan.objective,
             value=outcome.value,
+            objectives={} if state is TrialState.FAIL else cast(dict[str, float], objectives),
             best_epoch=training.get("best_epoch"),
             epochs=epochs,
             stopped_early=bool(training.get("stopped_early")),
@@ -212,6 +248,7 @@ class Worker:
             batches=[halved.options for halved in outcome.halved],
             seconds=TrialSeconds(
                 sampling=clock.seconds["sampling"],
+                pretraining=clock.seconds["pretraining"],
                 start=clock.seconds["start"],
                 fits=outcome.seconds,
                 storage=clock.seconds["storage"],
@@ -229,31 +266,24 @@ class Worker:
                 known = self.study.optuna.user_attrs.get(PEAK, 0)
                 if used > known:
                     self.study.optuna.set_user_attr(PEAK, used)
+        for report in records.ended:
+            if report.trial not in self._removed:
+                publish(self.study.folder, report)  # of a worker that was gone before it did
         best = best_first(records.ended, self.study.plan.direction.name.lower())[: self.study.settings.keep]
         ended = {report.trial: report.run for report in records.ended}
         prune_study(self.study.folder, ended, {report.trial for report in best}, self._removed)
-
-    def _refuse_failing(self, records: Records) -> None:
-        failed, ended = records.of("FAIL"), len(records.ended)
-        if ended < FEWEST or len(failed) <= self.study.settings.max_failed * ended:
-            return
-        common = Counter(report.reason for report in failed).most_common(3)
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in common)
-        raise UserError(
-            f"{len(failed)} of {ended} trials have failed, more than hpo.max_failed "
-            f"({self.study.settings.max_failed:g}) allows: {reasons}; {self.study.folder}/trials/*/log.txt say more"
-        )
 
 
 class Clock:
     """Seconds by what was done."""
 
     def __init__(self) -> None:
-        self.seconds = {"sampling": 0.0, "start": 0.0, "storage": 0.0}
+        self.seconds = {"sampling": 0.0, "pretraining": 0.0, "start": 0.0, "storage": 0.0}
 
     def started(self, message: Started) -> None:
         """Note how long the start of a fit took; the last one counts."""
-        self.seconds["start"] = message.seconds
+        self.seconds["pretraining"] = message.pretraining
+        self.seconds["start"] = message.seconds - message.pretraining
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -263,6 +293,14 @@ class Clock:
             yield
         finally:
             self.seconds[what] += time.monotonic() - began
+
+
+def _objectives(searched: Sequence[Objective], outcome: Outcome) -> dict[str, float | None]:
+    """Values of a trained trial, by the name of the objective."""
+    measured = {"peak_memory": outcome.ended.memory_gb, "train_time": outcome.training.get("seconds")}
+    main = {searched[0].name: outcome.value}
+    found = {**outcome.metrics, **measured, **main}
+    return {one.name: found[one.name] for one in searched}
 
 
 def _newest(folder: Path, run_dir: Path) -> int | None:

@@ -1,120 +1,130 @@
-"""Several workers on this machine: the same command, once per process, one per GPU."""
+"""Several workers, wherever a launcher places them: started, replaced when they die, ended."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from redsm5.errors import UserError
-from redsm5.hpo.board import Board
-from redsm5.hpo.records import Records, read_records
-from redsm5.hpo.study import Study
+from redsm5.hpo.worker_process import REFUSED, Ending
 
 POLL = 2.0
 """Seconds between two looks at the workers and the study."""
 DEATHS = 20
-"""Workers that are replaced before the search gives up: something kills them."""
+"""Workers that may die beyond one for each trial that has ended; then something kills them, and the search gives up."""
+LONGEST_PAUSE = 60.0
+"""Seconds before a worker is replaced, at the most; they double with every death that no trial makes up for."""
 GRACE = 30.0
 """Seconds that workers have to end when they are told to."""
-AS_WORKER = "--as-worker"
+
+
+class Placed(Protocol):
+    """A worker that a launcher has placed, or that waits for its place."""
+
+    def ending(self) -> Ending | None:
+        """How it ended; None while it runs or waits."""
+
+    def interrupt(self) -> None:
+        """Have it end as Ctrl-C does: its trial can be taken up again at once."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
+Start = Callable[[int], Placed]
+"""Number of a worker -> the worker; a ``UserError`` where the launcher cannot place any."""
 
 
 @dataclass
-class _Worker:
+class _Place:
     number: int
-    process: subprocess.Popen[bytes]
+    worker: Placed | None
+    """None after a death, until another one is started"""
+    ready: float = 0.0
+    """When that may be"""
 
 
-def run_workers(study: Study, args: Sequence[str], board: Board, gpus: int) -> Records:
-    """Start the workers, replace those that die, and wait until the budget is used up.
+class Workers:
+    """Keeps a number of workers running.
 
     Args:
-        study: The study, begun.
-        args: Of the command, as it was called.
-        board: Shows the trials.
-        gpus: How many there are; each worker sees one of them.
-
-    Raises:
-        UserError: A worker ended with a sentence, or too many die.
+        start: Of the launcher.
+        number: How many.
+        tell: Shows a line.
+        clock: Seconds.
+        sleep: Waits for some.
     """
-    start = _starter(study.folder, [*args, AS_WORKER], gpus)
-    workers = [start(number) for number in range(study.settings.workers)]
-    deaths = 0
-    try:
-        while True:
-            records = read_records(study.optuna)
-            board.update(records)
-            if len(records.ended) >= study.settings.n_trials:
-                return records
-            for place, worker in enumerate(workers):
-                code = worker.process.poll()
-                if code is None or code == 0:
-                    continue
-                log = _log(study.folder, worker.number)
-                if code == 2:
-                    raise UserError(_last_line(log))
-                deaths += 1
-                board.note(f"worker {worker.number} ended with {code}; another one takes its place ({log})")
-                if deaths > DEATHS:
-                    raise UserError(f"{deaths} workers have died; {log} says more")
-                workers[place] = start(worker.number)
-            time.sleep(POLL)
-    finally:
-        _end(workers)
 
+    def __init__(
+        self,
+        start: Start,
+        number: int,
+        tell: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._start = start
+        self._number = number
+        self._tell = tell
+        self._clock = clock
+        self._sleep = sleep
+        self._places: list[_Place] = []
+        self._deaths = 0
 
-def _starter(folder: Path, args: Sequence[str], gpus: int) -> Callable[[int], _Worker]:
-    def start(number: int) -> _Worker:
-        environment = dict(os.environ)
-        if gpus:
-            visible = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
-            environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
-        with _log(folder, number).open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "redsm5", "hpo", *args], stdout=log, stderr=log, stdin=subprocess.PIPE,
-                env=environment, start_new_session=True,
-            )  # fmt: skip
-        return _Worker(number, process)
+    def run(self, ended: Callable[[], int], budget: int) -> None:
+        """Start them and see that they run, until so many trials have ended; then end them.
 
-    return start
+        Args:
+            ended: Counts the trials of the study that have ended.
+            budget: Of the study.
 
-
-def end_with_starter() -> None:
-    """End this worker as Ctrl-C does when the process that started it is gone, however it went."""
-
-    def wait() -> None:
-        # Not through sys.stdin, whose lock would be held when the interpreter ends.
-        while os.read(0, 1):
-            pass
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _log(folder: Path, number: int) -> Path:
-    return folder / f"worker-{number}.log"
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["a worker could not start"]
-    return lines[-1].removeprefix("redsm5: error: ")
-
-
-def _end(workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        if worker.process.poll() is None:
-            worker.process.send_signal(signal.SIGINT)
-    until = time.monotonic() + GRACE
-    for worker in workers:
+        Raises:
+            UserError: The launcher cannot place them, one ended with a sentence, or too many die.
+        """
+        before = ended()
         try:
-            worker.process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
-            worker.process.wait()
+            for number in range(self._number):
+                self._places.append(_Place(number, self._start(number)))
+            while (now := ended()) < budget:
+                for place in self._places:
+                    self._look(place, now - before)
+                self._sleep(POLL)
+        finally:
+            self._end([place.worker for place in self._places if place.worker is not None])
+
+    def _look(self, place: _Place, made: int) -> None:
+        if place.worker is None:
+            if self._clock() >= place.ready:
+                try:
+                    place.worker = self._start(place.number)
+                except UserError as error:  # the launcher may be away for a while
+                    self._died(place, f"could not be started: {error}", made)
+            return
+        how = place.worker.ending()
+        if how is None or how.code == 0:
+            return
+        if how.code == REFUSED:
+            raise UserError(how.said)
+        self._died(place, how.said, made)
+
+    def _died(self, place: _Place, how: str, made: int) -> None:
+        self._deaths += 1
+        unpaid = self._deaths - made
+        if unpaid > DEATHS:
+            raise UserError(f"{self._deaths} workers have died while {made} trials ended; the last one {how}")
+        pause = min(LONGEST_PAUSE, 2.0 ** max(0, unpaid))
+        self._tell(f"worker {place.number} {how}; another one takes its place in {pause:.0f} s")
+        place.worker, place.ready = None, self._clock() + pause
+
+    def _end(self, workers: Sequence[Placed]) -> None:
+        running = [worker for worker in workers if worker.ending() is None]
+        for worker in running:
+            worker.interrupt()
+        until = self._clock() + GRACE
+        while (running := [worker for worker in running if worker.ending() is None]) and self._clock() < until:
+            self._sleep(0.1)
+        for worker in running:
+            worker.kill()

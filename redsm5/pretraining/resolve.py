@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -35,11 +36,35 @@ class PretrainingEnded(Exception):
         self.code = code
 
 
-def with_pretrained_encoder(args: list[str]) -> list[str]:
+def in_fresh_process(args: list[str]) -> int:
+    """``redsm5 pretrain`` with these arguments, which leaves nothing of it in this process; its exit code.
+
+    Ctrl-C reaches the child too; SIGTERM and SIGUSR1 are handed on. It then saves and ends.
+    """
+    # A stage runs on one device, whatever Slurm was asked for: without this Lightning would want as many as tasks.
+    environment = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}
+    child = subprocess.Popen([sys.executable, "-m", "redsm5", "pretrain", *args], env=environment)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, lambda n, _: child.send_signal(n)) for number in HANDED_ON}
+    try:
+        while True:
+            try:
+                code = child.wait()
+            except KeyboardInterrupt:
+                continue
+            return code if code >= 0 else 128 - code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def with_pretrained_encoder(args: list[str], make: Callable[[list[str]], int] = in_fresh_process) -> list[str]:
     """The arguments of a fit, with the encoder that its section ``pretraining`` leads to in place of that section.
 
     Args:
         args: Of the fit.
+        make: ``redsm5 pretrain`` with these arguments in another process; returns its exit code.
 
     Raises:
         PretrainingEnded: The stage was not made.
@@ -47,15 +72,16 @@ def with_pretrained_encoder(args: list[str]) -> list[str]:
     """
     if any(arg.startswith(SHOW) for arg in args):
         return args
-    if not any(key.split(".")[0] == "pretraining" for key in merged(given_sources(args))):
-        return args
+    given = merged(given_sources(args))
+    if all(str(given.get(f"pretraining.use_{kind}", False)).lower() == "false" for kind in ("dapt", "tapt")):
+        return args  # without a parse, which takes a quarter of a second
     config = build_cli(args, parse_only=True).config
     if not Pretraining(**config.pretraining.as_dict()).kinds:
         return args
     from redsm5.pretraining.chain import chain_of
 
     chain = chain_of(config)
-    if not chain.is_made and (code := _in_child(args)) != 0:
+    if not chain.is_made and (code := make(args)) != 0:
         raise PretrainingEnded(code)
     if not chain.is_made:
         raise UserError(f"the stage {chain.encoder} was made and is gone again; raise pretraining.cache_gb")
@@ -85,26 +111,3 @@ def keep_record(encoder: str, run_dir: Path) -> None:
 
 def _written(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _in_child(args: list[str]) -> int:
-    """``redsm5 pretrain`` with these arguments, which leaves nothing of it in this process; its exit code.
-
-    Ctrl-C reaches the child too; SIGTERM and SIGUSR1 are handed on. It then saves and ends.
-    """
-    # A stage runs on one device, whatever Slurm was asked for: without this Lightning would want as many as tasks.
-    environment = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}
-    child = subprocess.Popen([sys.executable, "-m", "redsm5", "pretrain", *args], env=environment)
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, lambda n, _: child.send_signal(n)) for number in HANDED_ON}
-    try:
-        while True:
-            try:
-                code = child.wait()
-            except KeyboardInterrupt:
-                continue
-            return code if code >= 0 else 128 - code
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,12 +7,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from redsm5.hpo_report.models import SearchReport
 from redsm5.report.models import Report
 from redsm5.report.study_models import StudyReport, TrialReport
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 """The dialect that pydantic writes."""
-REPORTS: dict[str, type[BaseModel]] = {"report": Report, "trial": TrialReport, "study": StudyReport}
+REPORTS: dict[str, type[BaseModel]] = {
+    "report": Report,
+    "trial": TrialReport,
+    "study": StudyReport,
+    "search": SearchReport,
+}
 """By what ``redsm5 schema`` calls them."""
 
 

@@ -18,8 +18,9 @@ class TrialSeconds(Frozen):
     """Where the time of a trial went, in seconds."""
 
     sampling: float = Field(ge=0, description="The sampler and what it reads from the database.")
-    start: float = Field(ge=0, description="From asking for a process to the first batch; of the last fit.")
-    fits: float = Field(ge=0, description="All of its fits, start and evaluation included.")
+    pretraining: float = Field(ge=0, description="Making stages of pretraining that were not there; of the last fit.")
+    start: float = Field(ge=0, description="From asking for a process to the first batch, but that; of the last fit.")
+    fits: float = Field(ge=0, description="All of its fits: pretraining, start, training, evaluation.")
     storage: float = Field(ge=0, description="Writing to the database, and asking the pruner.")
 
 
@@ -36,6 +37,9 @@ class TrialReport(Frozen):
     detail: str = Field(description="The same as a sentence.")
     objective: str = Field(description="The metric that the search optimises.")
     value: float | None = Field(description="Its best value on the validation part; null where no epoch ended.")
+    objectives: dict[str, float] = Field(
+        description="Values of all objectives, the main one first; empty where it was not trained to its end."
+    )
     best_epoch: int | None = Field(description="Epoch of that value, from 0.")
     epochs: int = Field(ge=0, description="Epochs that ended.")
     stopped_early: bool = Field(description="Whether early stopping ended it.")
@@ -82,6 +86,21 @@ class BestTrial(Frozen):
     checkpoint: str | None = Field(description="Its weights, from the folder of the study.")
 
 
+class ObjectiveInfo(Frozen):
+    """One of what was optimised."""
+
+    name: str = Field(description="Validation metric, peak_memory (2^30 bytes) or train_time (seconds).")
+    direction: Literal["minimize", "maximize"] = Field(description="Which values are better.")
+
+
+class FrontTrial(Frozen):
+    """A trial than which no other is better in one objective and as good in all others."""
+
+    trial: int = Field(ge=0, description="Number within the budget.")
+    objectives: dict[str, float] = Field(description="Its values.")
+    params: dict[str, JsonValue] = Field(description="What was drawn.")
+
+
 class TestResult(Frozen):
     """The one look at the test part."""
 
@@ -101,6 +120,7 @@ class StudyReport(Frozen):
     storage: str = Field(description="Database, without a password.")
     objective: str = Field(description="The metric that was optimised.")
     direction: Literal["minimize", "maximize"] = Field(description="Which values are better.")
+    objectives: list[ObjectiveInfo] = Field(description="All that was optimised, the objective first.")
     seed: int = Field(ge=0, description="Seed of the study.")
     sampler: str = Field(description="The sampler, in words.")
     pruner: str = Field(description="The pruner, in words.")
@@ -110,6 +130,9 @@ class StudyReport(Frozen):
     reasons: dict[str, int] = Field(description="Failed trials by reason.")
     shares: Shares = Field(description="What pruning and early stopping did.")
     best: list[BestTrial] = Field(description="The best trial, and those that are as good; the first is the best.")
+    front: list[FrontTrial] = Field(
+        description="Of several objectives the Pareto front, the best by the first one first; else empty."
+    )
     first_within_one_percent: int | None = Field(
         description="First trial whose value is within 1 % of the best one; null without a best one."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from redsm5.callbacks.throughput import Throughput
 from redsm5.cli import build_cli
 from redsm5.errors import OutOfMemory
 from redsm5.logs import event, run_logs
-from redsm5.pretraining.resolve import PretrainingEnded, keep_record, with_pretrained_encoder
+from redsm5.pretraining.resolve import PretrainingEnded, in_fresh_process, keep_record, with_pretrained_encoder
 from redsm5.run.crash import crash_logs_go_to
 from redsm5.run.evaluation import evaluate_part, interruptible, plugins
 from redsm5.run.folder import RunFolder, refuse_inputs
@@ -35,15 +36,16 @@ from redsm5.run.tracking import send_backlog, tracking_of
 from redsm5.run.tuned_batch import with_batches
 
 
-def run(args: list[str], *watchers: Callback) -> int:
+def run(args: list[str], *watchers: Callback, make_stage: Callable[[list[str]], int] = in_fresh_process) -> int:
     """Parse, train, evaluate, report; returns the exit code.
 
     Args:
         args: Config options, as on the command line.
         watchers: Callbacks of who started the fit; they come before those that write checkpoints.
+        make_stage: ``redsm5 pretrain`` with these arguments in another process; returns its exit code.
     """
     try:
-        args = with_pretrained_encoder(args)  # first: batches are found for the encoder of the fit
+        args = with_pretrained_encoder(args, make_stage)  # first: batches are found for the encoder of the fit
     except PretrainingEnded as ended:
         return ended.code
     cli = build_cli(with_batches(args), command="fit")

@@ -25,6 +25,10 @@ RESUME_KEYS = (
 corpus is refused by its hash."""
 
 
+class AnotherConfig(UserError):
+    """A folder holds an unfinished run with another config."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Paths inside a run's folder."""
@@ -153,7 +157,7 @@ class RunFolder:
         if self.config.exists():
             differing = self._differing(config_yaml)
             if differing and not self.kept.is_empty():
-                raise UserError(
+                raise AnotherConfig(
                     f"{self.path} holds an unfinished run whose config differs in {', '.join(differing[:6])}; "
                     "use the same config to go on, another --run_dir, or --fresh to start over"
                 )

@@ -237,7 +237,8 @@ def resolved_yaml(cli: ReDSM5CLI) -> str:
         value = config.get(key)
         if value and (Path(value).exists() or key in ("run_dir", "data.cache_dir")):
             config[key] = str(Path(value).absolute())
-    text: str = cli.parser.dump(config, skip_validation=True)
+    # With what is null: left out, it would be read again as its default.
+    text: str = cli.parser.dump(config, skip_none=False, skip_validation=True)
     return text
 
 

@@ -25,7 +25,7 @@ def with_batches(args: list[str]) -> list[str]:
     Raises:
         UserError: The config is not usable, not even one example fits, or several tasks start at once.
     """
-    if KEY not in merged(given_sources(args)):
+    if merged(given_sources(args)).get(KEY, False) is False:  # without a parse, which takes a quarter of a second
         return args
     config = build_cli(args, parse_only=True).config
     if not config.tune_batch:

@@ -1,6 +1,10 @@
+import errno
+import os
+
 import pytest
 
-from redsm5.checkpoints.space import MARGIN, full_disk, room, size_words
+from redsm5.checkpoints.space import MARGIN, disk_fails, full_disk, room, size_words
+from redsm5.errors import UserError
 
 GB = 10**9
 
@@ -40,3 +44,33 @@ def test_full_disk_names_use_need_the_largest_files_and_what_to_do(tmp_path):
 )
 def test_size_words(size, words):
     assert size_words(size) == words
+
+
+def raised(*errors):
+    """The last of these, each raised from the one before."""
+    try:
+        raise errors[0]
+    except Exception as first:
+        found = first
+    for error in errors[1:]:
+        try:
+            raise error from found
+        except Exception as later:
+            found = later
+    return found
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (raised(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), True),
+        (raised(OSError(errno.EIO, os.strerror(errno.EIO))), True),
+        (raised(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))), True),
+        (raised(OSError(errno.ENOSPC, "x"), UserError("cannot write last.ckpt")), True),
+        (raised(RuntimeError("I/O error: No space left on device (os error 28)")), True),
+        (raised(OSError(errno.EACCES, os.strerror(errno.EACCES)), UserError("cannot write last.ckpt")), False),
+        (raised(ValueError("space")), False),
+    ],
+)
+def test_disk_that_fails_is_told_from_other_errors(error, full):
+    assert disk_fails(error) is full

@@ -15,7 +15,7 @@ from redsm5.errors import UserError
 FILES = ("redsm5_annotations.csv", "redsm5_posts.csv", "synthetic.json")
 
 
-@pytest.mark.parametrize("profile", ["default", "demo"])
+@pytest.mark.parametrize("profile", ["default", "demo", "short"])
 def test_generate_is_the_same_to_the_byte_in_another_process(tmp_path, profile):
     code = (
         "import sys; from redsm5.datamodules.synth import generate, write; "

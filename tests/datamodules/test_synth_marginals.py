@@ -74,7 +74,7 @@ def test_rarest_criterion_has_enough_posts_and_authors(posts):
 
 
 @pytest.mark.parametrize("posts", [1, 2, 7, 30])
-@pytest.mark.parametrize("profile", ["default", "demo"])
+@pytest.mark.parametrize("profile", ["default", "demo", "short"])
 def test_few_posts_work(posts, profile):
     corpus = _corpus(posts, 0, profile)
     assert len({post.post_id for post in corpus.posts}) == posts
@@ -90,6 +90,16 @@ def test_demo_is_short_and_balanced():
     assert all(0.14 <= len(found) / 1200 <= 0.2 for found in positive.values())
     assert 0.15 < 1 - len(set.union(*positive.values())) / 1200 < 0.3
     assert len(_authors(post.post_id for post in corpus.posts)) > 400
+
+
+def test_short_is_two_sentences_and_balanced():
+    corpus = _corpus(600, 0, "short")
+    words = np.array([len(post.text.split()) for post in corpus.posts])
+    assert 8 < words.mean() < 12
+    assert words.max() < 70
+    positive = _positive(corpus)
+    assert all(0.11 <= len(found) / 600 <= 0.14 for found in positive.values())
+    assert 0.1 < 1 - len(set.union(*positive.values())) / 600 < 0.2
 
 
 def test_demo_puts_hard_negatives_beside_evidence():

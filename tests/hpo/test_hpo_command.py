@@ -1,56 +1,34 @@
 """``redsm5 hpo`` as its user runs it, on a tiny encoder and corpus."""
 
+import contextlib
+import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 
 import jsonschema
+import psutil
 import pytest
 import yaml
-from tiny_runs import fit_options
+from searches import reports, search_options
 
 from redsm5.cli import main
+from redsm5.hpo import finish, worker
+from redsm5.hpo.messages import Ended
 from redsm5.hpo.retention import trial_folder
+from redsm5.hpo.trial_process import TrialProcess
 from redsm5.metrics_csv import read_epochs
 from redsm5.report.schema import report_schema
-
-SPACE = """
-version: 1
-groups:
-  training:
-    optimizer: {path: model.optimizer, choices: [AdamW, RAdam]}
-    lr: {path: model.optimizer.lr, low: 1.0e-4, high: 1.0e-2, log: true}
-    betas: {path: model.optimizer.betas, choices: [[0.9, 0.999], [0.9, 0.98]]}
-  architecture:
-    dropout: {path: model.criteria_head.dropout, low: 0.0, high: 0.5}
-  peft:
-    peft: {path: model.peft, choices: [NoPEFT, LoRA]}
-    lora_r: {path: model.peft.r, choices: [4, 8], when: {peft: [LoRA]}}
-"""
 
 
 @pytest.fixture
 def options(tiny_corpus_dir, tiny_encoder, tmp_path):
     """Options of a search of two epochs a trial."""
-    space = tmp_path / "space.yaml"
-    space.write_text(SPACE, encoding="utf-8")
-    config = tmp_path / "hpo.yaml"
-    config.write_text(f"hpo: {{lease_seconds: 30, best_config: {tmp_path}/best.yaml}}\n", encoding="utf-8")
-    fit = [arg for arg in fit_options(tiny_corpus_dir, tiny_encoder, tmp_path)[1:] if "run_dir" not in arg]
-    fit = [arg for arg in fit if not arg.startswith(("--model.optimizer", "--early_stopping"))]
-
-    def made(*more, study="study"):
-        return ["hpo", "--config", str(config), "--space", str(space), "--study-dir", str(tmp_path / study), *fit,
-                "--trainer.max_epochs=2", *more]  # fmt: skip
-
-    return made
-
-
-def reports(study):
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(study.glob("trials/*/report.json"))]
+    return search_options(tiny_corpus_dir, tiny_encoder, tmp_path)
 
 
 def drawn(study):
@@ -138,6 +116,46 @@ def test_two_workers_share_the_budget(options, tmp_path):
     assert len({report["worker"] for report in made}) == 2
 
 
+@pytest.mark.slow
+def test_same_seed_gives_the_same_thirty_trials(options, tmp_path):
+    """Most of them past the random ones of the start, so that what was found decides, and the pruner too."""
+    more = ("--n-trials", "30", "--seed", "5", "--trainer.max_epochs=4", "--pruner-options", '{"n_warmup_steps": 1}')
+    more += ("--sampler-options", '{"n_startup_trials": 10}')
+    assert main(options(*more, study="one")) == 0
+    assert main(options(*more, study="two")) == 0
+    assert len(reports(tmp_path / "one")) == 30
+    assert drawn(tmp_path / "one") == drawn(tmp_path / "two")
+    assert {state for _, state, _ in drawn(tmp_path / "one")} == {"COMPLETE", "PRUNED"}
+
+
+@pytest.mark.slow
+def test_killing_workers_and_trials_at_random_loses_and_doubles_nothing(options, tmp_path):
+    study, budget, draw = tmp_path / "study", 12, random.Random(0)
+    command = [sys.executable, "-m", "redsm5", *options("--n-trials", str(budget), "--workers", "2")]
+    command += ["--trainer.max_epochs=6"]
+    killed = 0
+    with (tmp_path / "out").open("wb") as out:
+        search = subprocess.Popen(command, stdout=out, stderr=out)
+        while search.poll() is None:
+            time.sleep(draw.uniform(2, 6))
+            victims = psutil.Process(search.pid).children(recursive=True) if search.poll() is None else []
+            if killed < 15 and len(victims) > 2:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    draw.choice(victims).kill()
+                    killed += 1
+    assert search.returncode == 0, (tmp_path / "out").read_text()
+    assert killed == 15
+    made = reports(study)
+    assert [report["trial"] for report in made] == list(range(budget))
+    assert {report["state"] for report in made} <= {"COMPLETE", "PRUNED", "FAIL"}
+    for report in made:
+        epochs = [row["epoch"] for row in read_epochs(study / report["run"] / "metrics.csv")]
+        assert epochs == list(range(report["epochs"]))
+    whole = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    ended = [whole["counts"][state] for state in ("complete", "pruned", "failed")]
+    assert (sum(ended), whole["counts"]["running"]) == (budget, 0)
+
+
 def test_ctrl_c_ends_the_trial_and_leaves_no_process(options, tmp_path):
     command = [sys.executable, "-m", "redsm5", *options("--n-trials", "50", "--trainer.max_epochs=50")]
     process = subprocess.Popen(
@@ -171,7 +189,118 @@ def test_study_that_fails_too_often_stops_with_the_reasons(options, tmp_path, ca
     assert {(report["reason"], report["value"]) for report in failed} == {("diverged", None)}
 
 
-def test_another_search_in_the_same_folder_is_refused(options, capfd):
+def test_full_disk_stops_the_search_and_fails_no_trial(options, tmp_path, capfd, monkeypatch):
+    ended = Ended("machine", "machine", "no room for a checkpoint of 3 MB")
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", lambda self, task: ended)
+        assert main(options("--n-trials", "2")) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said == "redsm5: error: no room for a checkpoint of 3 MB"
+    assert reports(tmp_path / "study") == []
+    assert main(options("--n-trials", "2")) == 0
+    assert [(report["state"], report["attempts"]) for report in reports(tmp_path / "study")] == [
+        ("COMPLETE", 2), ("COMPLETE", 1)
+    ]  # fmt: skip
+
+
+def test_full_disk_under_the_worker_itself_fails_no_trial(options, tmp_path, capfd, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "trial-report.json")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "keep_result", full)
+        assert main(options("--n-trials", "1")) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith("redsm5: error: trial-report.json cannot be written: No space left on device; make room")
+    assert main(options("--n-trials", "1")) == 0
+    (report,) = reports(tmp_path / "study")
+    assert (report["state"], report["attempts"]) == ("COMPLETE", 2)
+
+
+def test_folder_of_a_study_may_be_renamed(options, tmp_path):
+    assert main(options("--n-trials", "1", "--trainer.max_epochs=1", study="before")) == 0
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert main(options("--n-trials", "2", "--trainer.max_epochs=1", study="after")) == 0
+    assert [report["trial"] for report in reports(tmp_path / "after")] == [0, 1]
+
+
+def test_folder_of_another_study_is_refused_and_left_as_it_is(options, tmp_path, capfd):
+    study = tmp_path / "study"
+    assert main(options("--n-trials", "1", "--trainer.max_epochs=1")) == 0
+    before = {path: path.read_bytes() for path in study.rglob("*.yaml")}
+    other = f"sqlite:///{tmp_path}/other.db"
+    for more in (["--study", "another"], ["--storage", other]):
+        capfd.readouterr()
+        assert main(options("--n-trials", "2", "--trainer.max_epochs=2", *more)) == 2
+        assert f"{study} holds the trials of another study; name that one as it was begun" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in study.rglob("*.yaml")} == before
+
+
+def test_smaller_budget_ends_the_study_at_it(options, tmp_path):
+    assert main(options("--n-trials", "3", "--trainer.max_epochs=1")) == 0
+    assert main(options("--n-trials", "2", "--trainer.max_epochs=1")) == 0
+    whole = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
+    assert (whole["budget"], whole["counts"]["complete"]) == (2, 3)
+
+
+def test_best_trial_is_tested_though_an_earlier_test_was_cut_short(options, tmp_path, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finish, "_test", cut)
+        assert main(options("--n-trials", "1", "--trainer.max_epochs=1")) == 130
+    (run,) = (tmp_path / "study").glob("trials/00000/attempt-*")
+    (run / "predictions-test.jsonl").write_text("")  # it had come so far
+    assert main(options("--n-trials", "1", "--trainer.max_epochs=1")) == 0
+    whole = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
+    assert whole["test"]["value"] is not None
+    assert whole["test_evaluations"] == 1
+
+
+def _leases(tmp_path):
+    path = tmp_path / "leases.yaml"
+    path.write_text("hpo: {lease_seconds: 90}\n", encoding="utf-8")
+    return path
+
+
+def test_several_objectives_have_a_front_and_are_pruned_by_the_first(options, tmp_path, capfd):
+    study = tmp_path / "study"
+    more = ["--objectives", "val_f1_macro,peak_memory,train_time", "--trainer.max_epochs=3"]
+    more += ["--sampler-options", '{"n_startup_trials": 3}']
+    more += ["--pruner-options", '{"n_startup_trials": 2, "n_warmup_steps": 0}']
+    assert main(options("--n-trials", "8", *more)) == 0
+    out = capfd.readouterr().out
+    made = reports(study)
+    complete = [report for report in made if report["state"] == "COMPLETE"]
+    assert {report["state"] for report in made} == {"COMPLETE", "PRUNED"}
+    for report in complete:
+        training = json.loads((study / report["run"] / "training.json").read_text(encoding="utf-8"))
+        assert report["objectives"] == {
+            "val_f1_macro": report["value"],
+            "peak_memory": report["memory_gb"],
+            "train_time": training["seconds"],
+        }
+    whole = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    jsonschema.validate(whole, report_schema("study"))
+    assert [one["direction"] for one in whole["objectives"]] == ["maximize", "minimize", "minimize"]
+    front = {one["trial"] for one in whole["front"]}
+    assert {
+        min(complete, key=lambda r: r["objectives"][name])["trial"] for name in ("peak_memory", "train_time")
+    } <= front
+    assert all(f"on the front: trial {trial}, val_f1_macro" in out for trial in front)
+    fastest = whole["front"][-1]["trial"]
+    chosen = tmp_path / "chosen.yaml"
+    assert main(["hpo", "choose", "--study-dir", str(study), "--trial", str(fastest), "--out", str(chosen)]) == 0
+    ran = yaml.safe_load((study / "trials" / f"{fastest:05d}" / "config.yaml").read_text(encoding="utf-8"))
+    assert yaml.safe_load(chosen.read_text(encoding="utf-8")) == {**ran, "run_dir": "runs/chosen"}
+    pruned = next(report["trial"] for report in made if report["state"] == "PRUNED")
+    capfd.readouterr()
+    assert main(["hpo", "choose", "--study-dir", str(study), "--trial", str(pruned)]) == 2
+    assert f"no trial {pruned} that was trained to its end" in capfd.readouterr().err
+
+
+def test_another_search_in_the_same_folder_is_refused(options, tmp_path, capfd):
     assert main(options("--n-trials", "1", "--trainer.max_epochs=1")) == 0
     for change, says in (
         (["--objective", "val_hit_at_1"], "was begun with objective val_f1_macro"),
@@ -179,6 +308,7 @@ def test_another_search_in_the_same_folder_is_refused(options, capfd):
         (["--trainer.max_epochs=3"], "was begun with another trainer.max_epochs"),
         (["--pruner", "NopPruner"], "was begun with pruner MedianPruner"),
         (["--sampler-options", '{"n_startup_trials": 3}'], "was begun with sampler_options {}"),
+        (["--config", str(_leases(tmp_path))], "was begun with lease_seconds 30.0"),
     ):
         capfd.readouterr()
         assert main(options("--n-trials", "2", "--trainer.max_epochs=1", *change)) == 2
@@ -193,6 +323,10 @@ def test_another_search_in_the_same_folder_is_refused(options, capfd):
         (["--sampler", "Nope"], "--sampler Nope is unknown"),
         (["--pruner-options", '{"foo": 1}'], "MedianPruner does not take foo"),
         (["--objective", "f1"], "hpo.objective: f1 is not accepted"),
+        (["--objectives", "val_f1_macro,speed"], "objectives: speed is no objective; choose among"),
+        (["--objectives", "peak_memory"], "hpo.objective: peak_memory is not accepted"),
+        (["--objectives", "val_f1_macro,val_loss", "--sampler", "CmaEsSampler"], "searches for one objective only"),
+        (["--objectives", "val_f1_macro,val_loss", "--objective", "val_mrr"], "and the first of objectives"),
         (["--model.nope=1"], "there is no key model.nope"),
         (["--space", "nothing.yaml"], "nothing.yaml"),
     ],

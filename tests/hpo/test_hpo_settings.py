@@ -55,9 +55,31 @@ def test_a_wrong_section_is_refused_with_its_file_and_key(tmp_path, section, say
     assert says in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "metric"),
+    [
+        ({}, "val_auprc_macro"),
+        ({"objective": "val_exact_match"}, "val_auprc_macro"),
+        ({"objective": "val_loss"}, "val_loss"),
+        ({"objective": "val_evidence_iou_f1"}, "val_evidence_iou_f1"),
+        ({"prune_by": "val_f1_macro"}, "val_f1_macro"),
+        ({"objective": "val_loss", "prune_by": "val_hard_negative_rate"}, "val_hard_negative_rate"),
+    ],
+)
+def test_pruner_compares_what_tells_early(given, metric, tmp_path):
+    settings, _ = read_settings([], given, tmp_path)
+    assert settings.pruned_by == metric
+
+
+@pytest.mark.parametrize("given", [{"prune_by": "val_loss"}, {"objective": "val_loss", "prune_by": "val_mrr"}])
+def test_pruning_the_other_way_than_the_objective_is_refused(given, tmp_path):
+    with pytest.raises(UserError, match=f"prune_by is {given['prune_by']}, whose .* unlike that of val_"):
+        read_settings([], given, tmp_path)
+
+
 def test_database_and_name_are_those_of_the_folder(tmp_path):
     settings = HpoSettings(study_dir=str(tmp_path / "mine"))
     assert settings.url == f"sqlite:///{tmp_path}/mine/study.db"
-    assert settings.name == "mine"
+    assert (settings.name, settings.label) == ("study", "mine")
     other = HpoSettings(study_dir=str(tmp_path), storage="postgresql://h/db", study="name")
     assert (other.url, other.name) == ("postgresql://h/db", "name")

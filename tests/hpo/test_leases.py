@@ -518,3 +518,30 @@ def test_table_of_slots_is_valid_in_every_dialect(dialect):
     assert "PRIMARY KEY (study, slot)" in text
     assert "AUTO_INCREMENT" not in text
     assert "SERIAL" not in text
+
+
+def test_trial_that_was_let_go_is_no_death_of_its_worker(study):
+    """Ten polite interruptions must not fail a trial that trains for days."""
+    leases = study.worker(elsewhere=False)
+    for _ in range(3):
+        claim = leases.claim(1)
+        attempt = leases.attempt(claim, study.draw)
+        leases.release(claim)
+    other = study.worker(owner=Owner("h", "boot", "ns", 8, "1"))
+    claim = other.claim(1)
+    attempt = other.attempt(claim, study.draw)
+    assert (attempt.index, attempt.deaths) == (3, 0)
+    study.pass_time(leases, 2 * LEASE)
+    attempt = leases.attempt(leases.claim(1), study.draw)
+    assert (attempt.index, attempt.deaths) == (4, 1)
+
+
+def test_values_after_the_epoch_where_a_training_began_anew_are_forgotten(study):
+    leases = study.worker(elsewhere=False)
+    attempt = leases.attempt(leases.claim(1), study.draw)
+    for step in range(4):
+        leases.report(attempt, step, step / 10)
+    leases.forget(attempt, 2)
+    assert attempt.values == {0: 0.0, 1: 0.1}
+    leases.report(attempt, 2, 0.9)
+    assert study.storage.get_trial(attempt.trial_id).intermediate_values == {0: 0.0, 1: 0.1, 2: 0.9}

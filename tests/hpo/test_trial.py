@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from checkpoint_samples import put
 
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.hpo import trial
-from redsm5.hpo.messages import Ended
-from redsm5.hpo.trial import half_batches, run_attempt, take_over, write_config
+from redsm5.hpo.messages import Ended, Task
+from redsm5.hpo.trial import config_text, half_batches, run_attempt, take_over
 
 HEADER = "epoch,step,name,value\n"
 
@@ -68,7 +69,9 @@ class Fits:
 
 
 def attempt(tmp_path, fits, mode="max", objective="val_f1_macro"):
-    return run_attempt(["--x=1"], tmp_path / "trial", tmp_path / "trial" / "attempt-1", objective, mode, fits)
+    return run_attempt(
+        ["--x=1"], tmp_path / "trial", tmp_path / "trial" / "attempt-1", objective, objective, mode, fits
+    )
 
 
 OUT = Ended("out of memory", "out of memory")
@@ -100,6 +103,72 @@ def test_attempt_goes_on_after_a_kill_from_outside_twice(tmp_path, kills, how):
     assert outcome.ended.how == how
     assert outcome.kills == min(kills, 2)
     assert outcome.halved == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "how"),
+    [
+        ("killed by SIGKILL", "trained"),
+        ("killed by SIGTERM", "trained"),
+        ("killed by SIGSEGV", "killed"),
+        ("ended with exit code 1", "killed"),
+    ],
+)
+def test_attempt_goes_on_only_where_the_kill_came_from_outside(tmp_path, reason, how):
+    fits = Fits(Ended("killed", reason), DONE, best_value=0.5, best_epoch=0, epochs=1)
+    assert attempt(tmp_path, fits).ended.how == how
+
+
+@pytest.mark.parametrize(("mark", "how"), [(None, "trained"), ("pruned.json", "pruned")])
+def test_attempt_does_not_fit_again_what_was_finished_and_not_told(tmp_path, mark, how):
+    run_dir = tmp_path / "trial" / "attempt-1"
+    Fits(DONE, best_value=0.5, best_epoch=0, epochs=1)(Task((), str(run_dir), "", "", "", 0.0))
+    for name in ("report.json", "view-val.html", *([mark] if mark else [])):
+        (run_dir / name).write_text("{}")
+    fits = Fits()
+    outcome = attempt(tmp_path, fits)
+    assert (outcome.ended.how, outcome.value, fits.args) == (how, 0.5, [])
+
+
+def test_attempt_whose_process_was_killed_at_its_very_end_has_trained(tmp_path):
+    class KilledAtTheEnd(Fits):
+        def __call__(self, task):
+            ended = super().__call__(task)
+            for name in ("report.json", "view-val.html"):
+                (Path(task.run_dir) / name).write_text("{}")
+            return ended
+
+    fits = KilledAtTheEnd(KILLED)
+    assert attempt(tmp_path, fits).ended.how == "trained"
+    assert len(fits.args) == 1
+
+
+def test_attempt_goes_on_with_the_batches_that_it_was_begun_with(tmp_path):
+    """They were halved, or fitted the memory of another machine."""
+    run_dir = tmp_path / "trial" / "attempt-1"
+    config_of(run_dir, accumulate=4, train=2, eval=1)
+    fits = Fits(DONE, best_value=0.5, best_epoch=0, epochs=1)
+    attempt(tmp_path, fits)
+    assert fits.args == [
+        ("--x=1", "--data.batching.train=2", "--data.batching.eval=1", "--trainer.accumulate_grad_batches=4")
+    ]
+
+
+def test_attempt_knows_what_earlier_ones_halved(tmp_path):
+    first = Fits(OUT, Ended("killed", "ended by its worker"))
+    assert len(attempt(tmp_path, first).halved) == 1
+    shutil.rmtree(tmp_path / "trial" / "attempt-1")  # it left no checkpoint to go on from
+    second = Fits(DONE, best_value=0.5, best_epoch=0, epochs=1)
+    assert [h.options["data.batching.train"] for h in attempt(tmp_path, second).halved] == [4]
+    assert "--data.batching.train=4" in second.args[0]
+
+
+def test_attempt_starts_over_where_its_config_is_another_one_now(tmp_path):
+    run_dir = tmp_path / "trial" / "attempt-1"
+    config_of(run_dir, accumulate=4, train=2, eval=1)
+    fits = Fits(Ended("differs", "another config"), DONE, best_value=0.5, best_epoch=0, epochs=1)
+    assert attempt(tmp_path, fits).ended.how == "trained"
+    assert fits.args[1] == ("--x=1",)
 
 
 def test_attempt_takes_a_kill_by_the_kernel_for_want_of_memory(tmp_path, monkeypatch):
@@ -139,6 +208,23 @@ def test_take_over_copies_the_run_with_its_last_whole_checkpoint(tmp_path):
     assert not (new / ".lock").exists()
 
 
+def test_take_over_is_whole_or_nothing(tmp_path, monkeypatch):
+    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
+    config_of(old, train=8, eval=8)
+    put(CheckpointFolder(old / "checkpoints"), epoch=2)
+
+    def cut(source, target, **_):
+        Path(target).mkdir()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", cut)
+        with pytest.raises(OSError, match="No space"):
+            take_over(old, new)
+    assert not new.exists()
+    assert take_over(old, new) == 2
+
+
 def test_take_over_counts_only_epochs_that_ended(tmp_path):
     old = tmp_path / "attempt-1"
     config_of(old, train=8, eval=8)
@@ -149,7 +235,6 @@ def test_take_over_counts_only_epochs_that_ended(tmp_path):
 def test_take_over_leaves_nothing_where_there_is_no_checkpoint(tmp_path):
     old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
     config_of(old, train=8, eval=8)
-    config_of(new, train=8, eval=8)  # of a worker that was killed while it copied
     assert take_over(old, new) is None
     assert not new.exists()
     assert take_over(tmp_path / "attempt-0", new) is None
@@ -158,13 +243,28 @@ def test_take_over_leaves_nothing_where_there_is_no_checkpoint(tmp_path):
 def test_written_config_is_that_of_the_run_in_a_folder_of_its_own(tmp_path):
     run_dir = tmp_path / "attempt-1"
     config_of(run_dir, train=8, eval=8)
-    write_config(tmp_path, run_dir, tmp_path / "refits" / "00003")
-    text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    text = config_text(tmp_path, run_dir, tmp_path / "refits" / "00003", ())
     assert text.startswith(f"# redsm5 fit --config {tmp_path}/config.yaml\n")
     written, ran = yaml.safe_load(text), yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     assert written.pop("run_dir") == str(tmp_path / "refits" / "00003")
     ran.pop("run_dir")
     assert written == ran
+
+
+def test_written_config_pretrains_again_and_needs_no_cache(tmp_path):
+    run_dir = tmp_path / "attempt-1"
+    plain = {"pretraining": {"use_tapt": False, "tapt_epochs": 2, "tapt_mlm_prob": 0.15}}
+    model = {"encoder": {"id": "/cache/tapt-1/epoch-1", "revision": None, "random_weights": False}}
+    run_dir.mkdir()
+    (run_dir / "config.yaml").write_text(yaml.safe_dump({"run_dir": "x", "model": model, **plain}))
+    base = tmp_path / "base.yaml"
+    base.write_text(yaml.safe_dump({"pretraining": {"tapt_epochs": 1}, "model": {"encoder": {"id": "bert"}}}))
+    args = ["--config", str(base), "--pretraining.use_tapt=true", "--model.encoder.id=tiny", "--trainer.max_epochs=3"]
+    assert yaml.safe_load(config_text(tmp_path, run_dir, tmp_path / "refit", args)) == {
+        "run_dir": str(tmp_path / "refit"),
+        "model": {"encoder": {"id": "tiny", "revision": None, "random_weights": False}},
+        "pretraining": {"use_tapt": True, "tapt_epochs": 1, "tapt_mlm_prob": 0.15},
+    }
 
 
 def test_oom_kills_are_counted_by_the_kernel():

@@ -51,8 +51,7 @@ def no_child(monkeypatch):
 
 def test_config_of_the_run_has_a_plain_path_and_nothing_to_resolve(run, tiny_encoder):
     config = yaml.safe_load(run.config.read_text())
-    own = {name: value for name, value in dataclasses.asdict(Pretraining()).items() if value is not None}
-    assert config["pretraining"] == own
+    assert config["pretraining"] == dataclasses.asdict(Pretraining())
     record = read_record(run.path)
     assert config["model"]["encoder"]["id"].endswith(f"tapt-{record.key}/epoch-1")
     assert record.encoder == str(tiny_encoder)
@@ -138,7 +137,7 @@ def test_signals_reach_the_child_and_come_back_as_its_code(monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "0")
     monkeypatch.setattr(subprocess, "Popen", popen)
     before = signal.getsignal(signal.SIGTERM)
-    assert resolve._in_child([]) == 143
+    assert resolve.in_fresh_process([]) == 143
     assert signal.getsignal(signal.SIGTERM) is before
 
 

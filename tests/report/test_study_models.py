@@ -13,15 +13,17 @@ from redsm5.report.study_models import TrialReport
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 TRIAL = {
     "schema_version": 1, "created": "2026-01-01T00:00:00Z", "study": "s", "trial": 3, "attempts": 1, "state": "PRUNED",
-    "reason": "", "detail": "", "objective": "val_f1_macro", "value": 0.5, "best_epoch": 0, "epochs": 2,
+    "reason": "", "detail": "", "objective": "val_f1_macro", "value": 0.5, "objectives": {}, "best_epoch": 0,
+    "epochs": 2,
     "stopped_early": False, "pruned_at": 1, "metrics": {"val_f1_macro": 0.5}, "params": {"lr": 1e-5, "betas": "[0.9]"},
     "settings": {"model.optimizer.betas": [0.9]}, "notes": {}, "batches": [{"data.batching.train": 4}],
-    "seconds": {"sampling": 0.1, "start": 0.5, "fits": 3.0, "storage": 0.1}, "memory_gb": None, "worker": "h:1",
+    "seconds": {"sampling": 0.1, "pretraining": 0.0, "start": 0.5, "fits": 3.0, "storage": 0.1},
+    "memory_gb": None, "worker": "h:1",
     "run": "trials/00003/attempt-1",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("which", ["trial", "study"])
+@pytest.mark.parametrize("which", ["trial", "study", "search"])
 def test_committed_schema_is_true_to_the_models(which):
     committed = (SCHEMAS / f"{which}.schema.json").read_text(encoding="utf-8")
     assert committed == schema_text(report_schema(which)), (

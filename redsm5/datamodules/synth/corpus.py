@@ -13,7 +13,7 @@ from redsm5.atomic import write_text_atomically
 from redsm5.datamodules.synth.draw import Draw
 from redsm5.datamodules.synth.marginals import Profile, RowPlan, plan_posts
 from redsm5.datamodules.synth.noise import QuoteNoise, draw_style, quote
-from redsm5.datamodules.synth.phrases import load_phrases
+from redsm5.datamodules.synth.phrases import few, load_phrases
 from redsm5.datamodules.synth.posts import Placed, compose
 from redsm5.datamodules.synth.sentences import SentenceMaker
 from redsm5.datamodules.synthetic import MARK_FILE, mark_synthetic
@@ -25,6 +25,7 @@ SPECIAL_CASE = "SPECIAL_CASE"
 
 _QUOTES = {"default": {"none": 80.0, "form": 15.0, "words": 3.5, "rephrased": 1.5}}
 _QUOTES["demo"] = {"none": 92.0, "form": 6.0, "words": 1.5, "rephrased": 0.5}
+_QUOTES["short"] = _QUOTES["demo"]
 _REASONS = {
     "other": "It is about somebody else, not about the writer.",
     "past": "It is over, as the writer says.",
@@ -70,7 +71,8 @@ def generate(posts: int, seed: int, profile: Profile = "default") -> SynthCorpus
     Args:
         posts: Number of posts, at least 1.
         seed: Any integer.
-        profile: `default` for the marginals of the real corpus, `demo` for short posts with balanced criteria.
+        profile: `default` for the marginals of the real corpus, `demo` for short posts with balanced criteria, `short`
+            for posts of some two sentences in few words.
 
     Returns:
         The rows.
@@ -83,7 +85,7 @@ def generate(posts: int, seed: int, profile: Profile = "default") -> SynthCorpus
     if profile not in get_args(Profile):
         raise ValueError(f"profile must be one of {', '.join(get_args(Profile))}, not {profile!r}")
     draw = Draw(f"redsm5 synth {profile} {posts} {seed}")
-    maker = SentenceMaker(load_phrases(), draw)
+    maker = SentenceMaker(few(load_phrases()) if profile == "short" else load_phrases(), draw)
     plans, rows = plan_posts(posts, profile, draw)
     ids = _post_ids([plan.author for plan in plans], draw)
     styles = {author: draw_style(draw) for author in sorted({plan.author for plan in plans})}

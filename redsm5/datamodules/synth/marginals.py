@@ -13,8 +13,9 @@ from typing import Literal
 from redsm5.datamodules.synth.draw import Draw
 from redsm5.datamodules.synth.phrases import CRITERIA
 
-Profile = Literal["default", "demo"]
-"""`default` follows the real corpus; `demo` has short posts and balanced criteria."""
+Profile = Literal["default", "demo", "short"]
+"""`default` follows the real corpus; `demo` has short posts and balanced criteria; `short` the same with some two
+sentences a post, for searches on a CPU."""
 
 REAL_POSTS = 1484
 REAL_WITHOUT = 392
@@ -32,13 +33,38 @@ CONFLICTS = 12
 RAREST_LEAST = 6
 """Least posts of a criterion from 200 posts on, by as many authors, so that a 70/15/15 split has it in every part."""
 
-_DEMO_SHARE = 0.15
-_DEMO_WITHOUT = 0.2
-_DEMO_MOST = 3
-_DEMO_SAME = 0.6
 _MEDIAN, _SIGMA = 186.0, 0.95
 _TAIL_FROM = 0.97
 _TINY_SHARE = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class _Balanced:
+    """Posts with balanced criteria.
+
+    Attributes:
+        words: Least and greatest length to reach, in words.
+        longest: Words of a sentence; None: any.
+        share: Of the posts that have evidence of a criterion, for each.
+        without: Share of the posts without evidence.
+        most: Criteria of one post.
+        same: How often a distractor of the same criterion stands beside evidence: else the words alone give it away.
+        others: Distractors of any criterion, by the number of criteria with evidence.
+    """
+
+    words: tuple[int, int]
+    longest: int | None
+    share: float
+    without: float
+    most: int
+    same: float
+    others: tuple[float, ...]
+
+
+_BALANCED = {
+    "demo": _Balanced((30, 58), None, share=0.15, without=0.2, most=3, same=0.6, others=(2.7, 1.5, 0.8, 0.0)),
+    "short": _Balanced((4, 8), 10, share=0.12, without=0.15, most=2, same=0.1, others=(1.0, 0.1, 0.0)),
+}
 
 
 @dataclass(slots=True)
@@ -47,6 +73,7 @@ class PostPlan:
 
     Attributes:
         words: Length to reach, in words.
+        longest: Words of a sentence, as far as a few draws find one; None: any.
         author: Number of the author, from 0.
         evidence: Evidence sentences by criterion.
         hard_negatives: Criteria of the sentences that are annotated with status 0.
@@ -55,6 +82,7 @@ class PostPlan:
     """
 
     words: int
+    longest: int | None = None
     author: int = 0
     evidence: Counter[str] = field(default_factory=Counter)
     hard_negatives: list[str] = field(default_factory=list)
@@ -82,7 +110,9 @@ def plan_posts(posts: int, profile: Profile, draw: Draw) -> tuple[list[PostPlan]
     Returns:
         A plan per post, and of the rows that repeat others.
     """
-    plans, rows = _plan_default(posts, draw) if profile == "default" else _plan_demo(posts, draw)
+    plans, rows = (
+        _plan_default(posts, draw) if profile == "default" else _plan_balanced(posts, _BALANCED[profile], draw)
+    )
     _assign_authors(plans, 0.55 if profile == "default" else 0.7, draw)
     return plans, rows
 
@@ -118,15 +148,14 @@ def _plan_default(posts: int, draw: Draw) -> tuple[list[PostPlan], RowPlan]:
     return plans, rows
 
 
-def _plan_demo(posts: int, draw: Draw) -> tuple[list[PostPlan], RowPlan]:
-    plans = [PostPlan(draw.between(30, 58)) for _ in range(posts)]
-    counts = dict.fromkeys(CRITERIA, round(_DEMO_SHARE * posts))
-    chosen = draw.shuffled(plans)[: posts - round(_DEMO_WITHOUT * posts)]
-    _assign_criteria(chosen, counts, _DEMO_MOST, draw)
+def _plan_balanced(posts: int, of: _Balanced, draw: Draw) -> tuple[list[PostPlan], RowPlan]:
+    plans = [PostPlan(draw.between(*of.words), of.longest) for _ in range(posts)]
+    counts = dict.fromkeys(CRITERIA, round(of.share * posts))
+    chosen = draw.shuffled(plans)[: posts - round(of.without * posts)]
+    _assign_criteria(chosen, counts, of.most, draw)
     for plan in plans:
-        # A distractor of the same criterion often stands beside evidence, or the words alone would give it away.
-        same = [code for code in plan.evidence if draw.chance(_DEMO_SAME)]
-        others = draw.rounded((2.7, 1.5, 0.8, 0.0)[len(plan.evidence)])
+        same = [code for code in plan.evidence if draw.chance(of.same)]
+        others = draw.rounded(of.others[len(plan.evidence)])
         codes = [*same, *(draw.pick(CRITERIA) for _ in range(others))]
         for code in codes:
             (plan.hard_negatives if draw.chance(0.5) else plan.distractors).append(code)

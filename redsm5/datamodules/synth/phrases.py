@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -22,6 +22,9 @@ CRITERIA = (
     "SUICIDAL_THOUGHTS",
 )
 """The codes in the order of the default criteria; each has a file of phrases."""
+
+FEW = 5
+"""Clauses of a criterion in the short profile."""
 
 Slots = Mapping[str, tuple[str, ...]]
 
@@ -113,4 +116,19 @@ def load_phrases() -> Phrases:
         swapped_frames=_lists(frames["swapped"]),
         filler=_lists(filler),
         criteria=criteria,
+    )
+
+
+def few(phrases: Phrases) -> Phrases:
+    """A handful of the phrases, in plain sentences: what a hundred posts can teach an encoder that has read nothing."""
+    frames, denied = phrases.evidence_frames["plain"], phrases.distractor_frames["negation"]
+    return replace(
+        phrases,
+        evidence_frames={"plain": frames[:1]},
+        distractor_frames={"negation": denied[:2]},
+        swapped_frames={},
+        criteria={
+            code: replace(own, cores=own.cores[:FEW], negation=own.negation[:2], idiom=own.idiom[:2])
+            for code, own in phrases.criteria.items()
+        },
     )

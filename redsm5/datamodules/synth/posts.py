@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from redsm5.datamodules.synth.draw import Draw
 from redsm5.datamodules.synth.marginals import PostPlan
@@ -40,9 +42,11 @@ def compose(plan: PostPlan, maker: SentenceMaker, style: Style, draw: Draw) -> t
     Returns:
         The text, and the sentences that the plan asked for in their order.
     """
-    asked = [(sentence, True) for code, count in plan.evidence.items() for sentence in _distinct(maker, code, count)]
-    asked += [(maker.distractor(code), True) for code in plan.hard_negatives]
-    asked += [(maker.distractor(code), False) for code in plan.distractors]
+    asked = [
+        (sentence, True) for code, count in plan.evidence.items() for sentence in _distinct(maker, code, count, plan)
+    ]
+    asked += [(_short(partial(maker.distractor, code), plan), True) for code in plan.hard_negatives]
+    asked += [(_short(partial(maker.distractor, code), plan), False) for code in plan.distractors]
     asked += [(maker.filler("special"), True) for _ in range(plan.special)]
     missing = plan.words - sum(sentence.words for sentence, _ in asked)
     filler = [(sentence, False) for sentence in _fill(missing, len(asked), maker, draw)]
@@ -64,11 +68,23 @@ def compose(plan: PostPlan, maker: SentenceMaker, style: Style, draw: Draw) -> t
     return "".join(parts), placed
 
 
-def _distinct(maker: SentenceMaker, code: str, count: int) -> list[Sentence]:
+def _short(make: Callable[[], Sentence], plan: PostPlan) -> Sentence:
+    """A sentence of at most the plan's words, or the shortest of a few."""
+    sentence = make()
+    if plan.longest is None:
+        return sentence
+    for _ in range(_TRIES):
+        if sentence.words <= plan.longest:
+            break
+        sentence = min(sentence, make(), key=lambda made: made.words)
+    return sentence
+
+
+def _distinct(maker: SentenceMaker, code: str, count: int, plan: PostPlan) -> list[Sentence]:
     """Evidence sentences that differ from each other: a text twice in a post has no single place."""
     found: dict[str, Sentence] = {}
     while len(found) < count:
-        sentence = maker.evidence(code)
+        sentence = _short(partial(maker.evidence, code), plan)
         found.setdefault(sentence.text, sentence)
     return list(found.values())
 

@@ -72,10 +72,14 @@ class SentenceMaker:
     def __init__(self, phrases: Phrases, draw: Draw) -> None:
         self._phrases = phrases
         self._draw = draw
+        self._evidence = {kind: w for kind, w in _EVIDENCE_WEIGHTS.items() if kind in phrases.evidence_frames}
+        self._distractors: dict[DistractorKind, int] = {
+            kind: w for kind, w in _DISTRACTOR_WEIGHTS.items() if kind in phrases.distractor_frames or kind == "idiom"
+        }
 
     def evidence(self, code: str) -> Sentence:
         """A sentence in which the writer tells of the criterion as their own and present."""
-        kind = self._draw.weighted(list(_EVIDENCE_WEIGHTS), list(_EVIDENCE_WEIGHTS.values()))
+        kind = self._draw.weighted(list(self._evidence), list(self._evidence.values()))
         swapped = self._phrases.swapped_frames.get(kind)
         frames = swapped if swapped and self._draw.chance(_SWAPPED) else self._phrases.evidence_frames[kind]
         return Sentence(self._framed(self._draw.pick(frames), self._phrases.criteria[code]), code, True, kind)
@@ -90,7 +94,7 @@ class SentenceMaker:
         Returns:
             The sentence.
         """
-        kinds, weights = list(_DISTRACTOR_WEIGHTS), list(_DISTRACTOR_WEIGHTS.values())
+        kinds, weights = list(self._distractors), list(self._distractors.values())
         drawn: DistractorKind = self._draw.weighted(kinds, weights) if kind is None else kind
         own = self._phrases.criteria[code]
         swapped = self._phrases.swapped_frames.get(drawn)

@@ -147,11 +147,11 @@ class Bounds:
             return False
         if needed > GENEROUS_SHARE * self._memory_gb:
             return False
-        if key.encoder not in self._told:
-            self._told.add(key.encoder)
+        if self._name not in self._told:
+            self._told.add(self._name)
             self._tell(
-                f"{key.encoder}: batches are not bounded where a generous count of their memory is below "
-                f"{GENEROUS_SHARE:.0%} of {self._memory_gb:.1f} GB"
+                f"batches are not bounded where a generous count of their memory is below {GENEROUS_SHARE:.0%} of the "
+                f"{self._memory_gb:.1f} GB of this machine"
             )
         return True
 

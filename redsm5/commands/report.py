@@ -1,0 +1,49 @@
+"""``redsm5 report``: what a search found, as a page, as Markdown or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+FORMATS = ("html", "json", "md")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("study_dir", metavar="STUDY", help="folder of the study")
+    parser.add_argument("--format", choices=FORMATS, default="html", help="a page, or the same numbers (html)")
+    parser.add_argument("--out", metavar="FILE", help="where to (report.html in the folder of the study; else printed)")
+    parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
+    parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the report; returns the exit code."""
+    import optuna
+
+    from redsm5.atomic import write_text_atomically
+    from redsm5.hpo.settings import HpoSettings
+    from redsm5.hpo.study import load_study
+    from redsm5.hpo_report.gather import search_report
+    from redsm5.hpo_report.markdown import markdown
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings = HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study)
+    report = search_report(load_study(settings))
+    if args.format == "json":
+        text = report.model_dump_json(indent=2) + "\n"
+    elif args.format == "md":
+        text = markdown(report)
+    else:
+        from redsm5.hpo_report.page import render
+
+        text = render(report)
+    out = Path(args.out) if args.out else settings.folder / "report.html" if args.format == "html" else None
+    if out is None:
+        sys.stdout.write(text)
+        return 0
+    write_text_atomically(out, text)
+    print("\n".join(report.summary))
+    print(out)
+    return 0

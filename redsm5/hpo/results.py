@@ -1,0 +1,43 @@
+"""What a trial that has ended leaves in its folder: ``report.json`` and ``config.yaml``.
+
+They are written into the folder of its attempt first, which no other worker writes into, and copied up when the
+database has taken its result: a worker that was stalled, and has lost its trial, leaves nothing of its own there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from redsm5.atomic import write_text_atomically
+from redsm5.hpo.retention import trial_folder
+from redsm5.report.study_models import TrialReport
+
+REPORT_FILE, CONFIG_FILE = "report.json", "config.yaml"
+OWN = {REPORT_FILE: "trial-report.json", CONFIG_FILE: "trial-config.yaml"}
+"""Their names in the folder of the attempt, where the run has files of the same names."""
+
+
+def keep_result(run_dir: Path, report: TrialReport, config: str | None) -> None:
+    """Write them into the folder of the attempt."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if config is not None:
+        write_text_atomically(run_dir / OWN[CONFIG_FILE], config)
+    write_text_atomically(run_dir / OWN[REPORT_FILE], report.model_dump_json(indent=2) + "\n")
+
+
+def publish(study: Path, report: TrialReport) -> None:
+    """Copy them up, unless that was done, or the attempt ran on another machine; the report comes last.
+
+    Args:
+        study: Folder of the study.
+        report: As the database has it.
+    """
+    folder, run_dir = trial_folder(study, report.trial), study / report.run
+    if (folder / REPORT_FILE).exists():
+        return
+    for name in (CONFIG_FILE, REPORT_FILE):
+        if (run_dir / OWN[name]).exists():
+            copy = folder / f".{name}"
+            shutil.copyfile(run_dir / OWN[name], copy)
+            copy.replace(folder / name)

@@ -1,0 +1,44 @@
+"""Which study a folder belongs to: the trials of two would be taken for one another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redsm5.atomic import write_text_atomically
+from redsm5.errors import UserError
+from redsm5.hpo.retention import TRIALS
+
+KEY = ".study"
+"""In a study's folder: the random key that the study has in its database, whatever both are called."""
+
+
+def refuse_trials(folder: Path) -> None:
+    """See that a new study may use a folder.
+
+    Raises:
+        UserError: It holds trials, or belongs to a study.
+    """
+    trials = folder / TRIALS
+    if (folder / KEY).exists() or (trials.is_dir() and any(trials.iterdir())):
+        raise UserError(
+            f"{folder} holds the trials of another study; name that one as it was begun (--study, --storage), choose "
+            "another folder with --study-dir, or remove this one"
+        )
+
+
+def bind(folder: Path, key: str) -> None:
+    """Note, or see, that a folder belongs to a study.
+
+    Args:
+        folder: Of the study, on this machine.
+        key: Of the study in its database.
+
+    Raises:
+        UserError: It belongs to another one.
+    """
+    path = folder / KEY
+    if not path.exists():
+        refuse_trials(folder)
+        write_text_atomically(path, f"{key}\n")
+    elif path.read_text(encoding="utf-8").strip() != key:
+        refuse_trials(folder)

@@ -1,0 +1,126 @@
+"""Reads a study and makes its report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+from pydantic import JsonValue
+
+from redsm5.hpo.attempts import SLOT, is_lost
+from redsm5.hpo.finish import study_report
+from redsm5.hpo.records import Records, best_first, read_records
+from redsm5.hpo.study import Study
+from redsm5.hpo_report.importance import comparable, group_importances, importances
+from redsm5.hpo_report.models import Candidate, SearchReport, TrialRow
+from redsm5.hpo_report.requirements import requirements
+from redsm5.hpo_report.summary import summary
+from redsm5.report.study_models import TrialReport
+
+CANDIDATES = 5
+"""Best trials that are shown side by side."""
+
+
+def search_report(study: Study) -> SearchReport:
+    """All numbers of a study, as it stands now.
+
+    Args:
+        study: Of ``load_study``.
+
+    Raises:
+        UserError: The database holds what this version cannot read.
+    """
+    records = read_records(study.optuna)
+    whole = study_report(study, records)
+    ranked = best_first(records.ended, whole.direction)
+    found = importances(
+        comparable(records.ended, _distributions(study), whole.direction),
+        {parameter.name: parameter.group for parameter in study.space.searched},
+        ranked[0].params if ranked else {},
+    )
+    groups = group_importances(found)
+    required = requirements(whole)
+    candidates, same = side_by_side(ranked[:CANDIDATES])
+    return SearchReport(
+        created=datetime.now(UTC),
+        study=whole,
+        pruned_by=study.plan.pruned_by,
+        summary=summary(whole, found, groups, required),
+        requirements=required,
+        importances=found,
+        groups=groups,
+        candidates=candidates,
+        same=same,
+        trials=rows(records, _curves(study), whole.direction),
+    )
+
+
+def rows(records: Records, curves: Mapping[int, Mapping[int, float]], direction: str) -> list[TrialRow]:
+    """The ended trials.
+
+    Args:
+        records: Of the study.
+        curves: What each reported, by its number and by epoch.
+        direction: ``minimize`` or ``maximize``.
+    """
+    better = min if direction == "minimize" else max
+    best: float | None = None
+    made = []
+    for report in records.ended:
+        if report.state == "COMPLETE" and report.value is not None:
+            best = report.value if best is None else better(best, report.value)
+        made.append(
+            TrialRow(
+                trial=report.trial,
+                state=report.state,
+                reason=report.reason,
+                value=report.value,
+                best=best,
+                objectives=report.objectives,
+                epochs=report.epochs,
+                stopped_early=report.stopped_early,
+                curve=sorted((step, value) for step, value in curves.get(report.trial, {}).items()),
+                ended=report.created,
+                seconds=report.seconds.fits,
+                memory_gb=report.memory_gb,
+                params=report.params,
+            )
+        )
+    return made
+
+
+def side_by_side(best: Sequence[TrialReport]) -> tuple[list[Candidate], dict[str, JsonValue]]:
+    """The best trials with the settings in which they differ, and the settings that they share."""
+    keys = sorted({key for report in best for key in report.settings})
+    shared = {key for key in keys if len({repr(report.settings.get(key)) for report in best}) == 1}
+    made = [
+        Candidate(
+            trial=report.trial,
+            value=math.nan if report.value is None else report.value,
+            differs={key: report.settings.get(key) for key in keys if key not in shared},
+        )
+        for report in best
+    ]
+    return made, {key: best[0].settings[key] for key in keys if key in shared}
+
+
+def _results(study: Study) -> dict[int, FrozenTrial]:
+    """The attempts that ended as results, by the number of their trial."""
+    found: dict[int, FrozenTrial] = {}
+    for trial in study.optuna.get_trials(deepcopy=False):
+        slot: Any = trial.system_attrs.get(SLOT)
+        if slot is not None and trial.state.is_finished() and not is_lost(trial):
+            found[slot] = trial
+    return found
+
+
+def _distributions(study: Study) -> dict[int, dict[str, BaseDistribution]]:
+    return {slot: trial.distributions for slot, trial in _results(study).items()}
+
+
+def _curves(study: Study) -> dict[int, dict[int, float]]:
+    return {slot: trial.intermediate_values for slot, trial in _results(study).items()}

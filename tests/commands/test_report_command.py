@@ -1,0 +1,60 @@
+import json
+
+import jsonschema
+import pytest
+from searches import reports, search_options
+
+from redsm5.cli import main
+from redsm5.report.schema import report_schema
+
+
+@pytest.fixture(scope="module")
+def study(tiny_corpus_dir, tiny_encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    options = search_options(tiny_corpus_dir, tiny_encoder, folder)
+    assert main(options("--n-trials", "2", "--trainer.max_epochs=1")) == 0
+    return folder / "study"
+
+
+def test_report_of_a_study_is_its_numbers(study, capfd):
+    assert main(["report", str(study), "--format", "json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    jsonschema.validate(found, report_schema("search"))
+    whole = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    differing = {key for key in whole if found["study"][key] != whole[key]}
+    assert differing <= {"created", "peak_disk_bytes"}
+    made = reports(study)
+    assert [(row["trial"], row["state"], row["value"]) for row in found["trials"]] == [
+        (one["trial"], one["state"], one["value"]) for one in made
+    ]
+    assert [row["params"] for row in found["trials"]] == [one["params"] for one in made]
+    assert "On the test part trial" in " ".join(found["summary"])
+
+
+def test_report_writes_a_page_beside_the_study(study, capfd):
+    assert main(["report", str(study)]) == 0
+    out = capfd.readouterr().out.splitlines()
+    assert out[0].startswith("2 of 2 trials have ended")
+    assert out[-1] == str(study / "report.html")
+    assert (study / "report.html").stat().st_size < 10_000_000
+
+
+def test_report_as_markdown_goes_where_it_is_told(study, tmp_path):
+    assert main(["report", str(study), "--format", "md", "--out", str(tmp_path / "r.md")]) == 0
+    assert (tmp_path / "r.md").read_text(encoding="utf-8").startswith("# Search study\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["none"], "there is no study in"),
+        (["{study}", "--out", "{study}/no/where.html"], "no/where.html: No such file or directory"),
+        (["{study}", "--study", "other"], "the database has no study other"),
+        (["{study}", "--storage", "mongodb://x/y"], "--storage"),
+    ],
+)
+def test_report_that_cannot_be_made_is_a_sentence(study, capfd, args, says):
+    assert main(["report", *(arg.format(study=study) for arg in args)]) == 2
+    err = capfd.readouterr().err
+    assert says in err
+    assert "Traceback" not in err
