@@ -243,7 +243,8 @@ def test_fit_ends_when_its_worker_says_so(task):
     assert time.monotonic() - started < 60
 
 
-def test_fit_of_which_nothing_is_heard_is_ended(task):
+def test_fit_of_which_nothing_is_heard_is_ended(task, monkeypatch):
+    monkeypatch.setattr("redsm5.hpo.trial_process.POLL", 0.01)  # less than any start or epoch takes
     ended = Heard().process(stuck_seconds=0.0).run(task("trial", "--trainer.max_epochs=1000"))
     assert (ended.how, ended.reason) == ("stuck", "nothing was heard of it")
 
