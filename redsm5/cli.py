@@ -31,11 +31,12 @@ OTHER_COMMANDS = {
     "data": "check a corpus, or write a synthetic one",
     "models": "the table of encoders",
     "baseline": "the TF-IDF baseline on the split of a run",
-    "schema": "the JSON Schema of the config, of report.json or of study.json",
+    "schema": "the JSON Schema of the config, or of what is written: report.json, study.json, ...",
     "plot-schedule": "the learning rate of every group over the steps of a training, as a picture",
     "tune-batch": "the largest batches that fit into memory, for a config or for the catalog",
     "hpo": "search hyperparameters with Optuna: for weeks, on many machines, resumable at any time",
     "report": "what a search found: importances, pruning, the best configs, the test, as a page for the browser",
+    "confirm": "train the best trials of a search again on several seeds and folds: what is left of their figures",
     "clean": "what runs left behind on the disk, and its removal",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any
 
 from redsm5.datamodules.alignment import DEFAULT_CUTOFF, DEFAULT_MARGIN, align
 from redsm5.datamodules.audit import CorpusAudit, make_audit
@@ -17,6 +18,28 @@ from redsm5.datamodules.validation import validate
 from redsm5.errors import UserError
 
 _INDEX = re.compile(r"_(\d{1,6})\Z")
+
+
+def corpus_of(data: Any) -> Corpus:
+    """The corpus that a config names.
+
+    Args:
+        data: The section ``data`` of a parsed config.
+
+    Raises:
+        UserError: As ``read_corpus``.
+    """
+    corpus, _ = read_corpus(
+        path=data.path,
+        posts=data.posts,
+        annotations=data.annotations,
+        criteria=data.criteria,
+        revision=data.dataset_revision,
+        conflicts=data.conflicts,
+        fuzzy_cutoff=data.fuzzy_cutoff,
+        fuzzy_margin=data.fuzzy_margin,
+    )
+    return corpus
 
 
 def read_corpus(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from redsm5.datamodules.corpus import Corpus
+from redsm5.datamodules.corpus import Corpus, Post
 from redsm5.datamodules.files import decode, read_bytes
 from redsm5.datamodules.stratification import stratify
 from redsm5.errors import UserError
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 Part = Literal["train", "val", "test"]
 GroupBy = Literal["author", "post"]
 
-PART_NAMES: dict[str, Part] = {
+UNUSED = "unused"
+"""What a split file calls posts that are in no part: they are neither learned from nor scored."""
+
+PART_NAMES: dict[str, Part | Literal["unused"]] = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -28,17 +32,19 @@ PART_NAMES: dict[str, Part] = {
     "validation": "val",
     "dev": "val",
     "test": "test",
+    UNUSED: "unused",
 }
 """What a split file may call the parts."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Post ids of each part, in the order of the corpus."""
+    """Post ids of each part, in the order of the corpus; a post may be in none."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
+    unused: tuple[str, ...] = ()
 
     def part(self, name: Part) -> tuple[str, ...]:
         """Post ids of one part."""
@@ -57,7 +63,7 @@ def make_split(corpus: Corpus, *, fractions: tuple[float, float, float], seed: i
     Raises:
         UserError: There are fewer than three groups.
     """
-    return _split_of(corpus, _parts(corpus, fractions, seed, group_by))
+    return _split_of(corpus, parts_of(corpus, corpus.posts, fractions, seed, group_by))
 
 
 def make_folds(corpus: Corpus, *, folds: int, fold: int, seed: int, group_by: GroupBy) -> Split:
@@ -73,7 +79,7 @@ def make_folds(corpus: Corpus, *, folds: int, fold: int, seed: int, group_by: Gr
     Raises:
         UserError: There are fewer groups than folds.
     """
-    parts = _parts(corpus, (1.0 / folds,) * folds, seed, group_by)
+    parts = parts_of(corpus, corpus.posts, (1.0 / folds,) * folds, seed, group_by)
     test, val = fold, (fold + 1) % folds
     return _split_of(corpus, {post: 2 if part == test else 1 if part == val else 0 for post, part in parts.items()})
 
@@ -82,7 +88,7 @@ def read_split(path: str, corpus: Corpus) -> Split:
     """A split from a CSV file with the columns ``post_id`` and ``split``.
 
     Args:
-        path: The file; parts are called train, val (or valid, validation, dev) and test.
+        path: The file; parts are called train, val (or valid, validation, dev) and test, and posts in none unused.
         corpus: The corpus; the file names each of its posts once.
 
     Raises:
@@ -90,7 +96,7 @@ def read_split(path: str, corpus: Corpus) -> Split:
     """
     text, _ = decode(read_bytes(path), path)
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
-    chosen: dict[str, Part] = {}
+    chosen: dict[str, Part | Literal["unused"]] = {}
     try:
         if rows.fieldnames is None or not {"post_id", "split"} <= set(rows.fieldnames):
             raise UserError(f"{path}: the first row must name the columns post_id and split")
@@ -99,7 +105,9 @@ def read_split(path: str, corpus: Corpus) -> Split:
             if post not in corpus.post_by_id:
                 raise UserError(f"{where}: post_id {post!r} is not in the corpus; remove the row or use its corpus")
             if name not in PART_NAMES:
-                raise UserError(f"{where}: split is {name!r}; accepted are train, val (valid, validation, dev), test")
+                raise UserError(
+                    f"{where}: split is {name!r}; accepted are train, val (valid, validation, dev), test, unused"
+                )
             if post in chosen:
                 raise UserError(f"{where}: post_id {post!r} is there a second time; keep one row per post")
             chosen[post] = PART_NAMES[name]
@@ -108,9 +116,9 @@ def read_split(path: str, corpus: Corpus) -> Split:
     missing = [post.id for post in corpus.posts if post.id not in chosen]
     if missing:
         raise UserError(f"{path} leaves out {len(missing)} posts of the corpus, the first is {missing[0]!r}; add them")
-    index = {"train": 0, "val": 1, "test": 2}
+    index = {"train": 0, "val": 1, "test": 2, UNUSED: 3}
     split = _split_of(corpus, {post: index[part] for post, part in chosen.items()})
-    for part in PART_NAMES.values():
+    for part in get_args(Part):
         if not split.part(part):
             raise UserError(f"{path} puts no post into {part}; each of train, val and test needs at least one")
     torn = _authors_in_two_parts(corpus, chosen)
@@ -119,30 +127,43 @@ def read_split(path: str, corpus: Corpus) -> Split:
     return split
 
 
-def _parts(corpus: Corpus, fractions: tuple[float, ...], seed: int, group_by: GroupBy) -> dict[str, int]:
-    """The part of each post."""
-    groups = [post.author if group_by == "author" else post.id for post in corpus.posts]
+def parts_of(
+    corpus: Corpus, posts: Sequence[Post], fractions: Sequence[float], seed: int, group_by: GroupBy
+) -> dict[str, int]:
+    """The part of each of some posts, counted from 0: stratified over all labels, no group torn apart.
+
+    Args:
+        corpus: The corpus.
+        posts: Of it.
+        fractions: Share of each part; they sum to 1.
+        seed: Of the order among equals.
+        group_by: What may not be in two parts.
+
+    Raises:
+        UserError: There are fewer groups than parts.
+    """
+    groups = [post.author if group_by == "author" else post.id for post in posts]
     index = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     if len(index) < len(fractions):
-        hint = "; set data.group_by to post" if group_by == "author" and len(corpus.posts) >= len(fractions) else ""
+        hint = "; set data.group_by to post" if group_by == "author" and len(posts) >= len(fractions) else ""
         kind = "authors" if group_by == "author" else "posts"
         raise UserError(f"{corpus.source} has {len(index)} {kind}; {len(fractions)} parts need one each{hint}")
     labels = np.zeros((len(index), len(corpus.codes)), dtype=np.int64)
     sizes = np.zeros(len(index), dtype=np.int64)
-    for post, group in zip(corpus.posts, groups, strict=True):
+    for post, group in zip(posts, groups, strict=True):
         labels[index[group]] += corpus.labels(post.id)
         sizes[index[group]] += 1
     part = stratify(labels, sizes, fractions, seed)
-    return {post.id: int(part[index[group]]) for post, group in zip(corpus.posts, groups, strict=True)}
+    return {post.id: int(part[index[group]]) for post, group in zip(posts, groups, strict=True)}
 
 
 def _split_of(corpus: Corpus, parts: dict[str, int]) -> Split:
-    train, val, test = (tuple(p.id for p in corpus.posts if parts[p.id] == part) for part in range(3))
-    return Split(train=train, val=val, test=test)
+    return Split(*(tuple(p.id for p in corpus.posts if parts[p.id] == part) for part in range(4)))
 
 
-def _authors_in_two_parts(corpus: Corpus, parts: dict[str, Part]) -> int:
+def _authors_in_two_parts(corpus: Corpus, parts: dict[str, Part | Literal["unused"]]) -> int:
     by_author: dict[str, set[str]] = {}
     for post in corpus.posts:
-        by_author.setdefault(post.author, set()).add(parts[post.id])
+        if parts[post.id] != UNUSED:
+            by_author.setdefault(post.author, set()).add(parts[post.id])
     return sum(len(names) > 1 for names in by_author.values())

@@ -27,13 +27,22 @@ def on_this_machine(folder: Path, args: Sequence[str], gpus: int, workers: int) 
     def start(number: int) -> WorkerProcess:
         environment = dict(os.environ)
         if gpus:
-            visible = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+            visible = visible_gpus(gpus)
             environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
         else:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
         return WorkerProcess(args, log_of(folder, number), environment)
 
     yield start
+
+
+def visible_gpus(gpus: int) -> list[str]:
+    """Their names as CUDA_VISIBLE_DEVICES has them.
+
+    Args:
+        gpus: How many this process sees.
+    """
+    return os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
 
 
 def log_of(folder: Path, number: int) -> Path:

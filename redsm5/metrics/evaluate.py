@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -178,18 +178,36 @@ def _intervals(
     if not resamples:
         return {}
     weights = resampling.author_weights([g.author for g in paired.gold], resamples, seed)
+    decisions = {"": half} if tuned is None else {"": half, "tuned_": tuned}
+    values = resampled_scores(paired, decisions, {"": given, "end_to_end_": end_to_end}, weights)
+    found = {key: resampling.percentile_interval(resampled) for key, resampled in values.items()}
+    return {key: Interval(low=ends[0], high=ends[1]) for key, ends in found.items() if ends is not None}
+
+
+def resampled_scores(
+    paired: Paired, decisions: Mapping[str, BoolArray], evidence: Mapping[str, FloatArray], weights: FloatArray
+) -> dict[str, FloatArray]:
+    """The metrics of weighted posts, by the keys of ``Evaluation.scalars``: those that a bootstrap can resample.
+
+    Args:
+        paired: N posts with K criteria.
+        decisions: [N, K] each, by the prefix of their keys.
+        evidence: [N, K, len(Sum)] each, by the prefix of their keys.
+        weights: [B, N], how often each post counts.
+
+    Returns:
+        [B] each; NaN where undefined.
+    """
     values: dict[str, FloatArray] = {}
     summaries: tuple[tuple[str, Callable[[FloatArray], FloatArray]], ...] = (
         ("f1_macro", crit.macro_f1),
         ("f1_micro", crit.micro_f1),
     )
-    for prefix, decisions in (("", half), ("tuned_", tuned)):
-        if decisions is not None:
-            totals = np.tensordot(weights, crit.counts(paired.labels, decisions), axes=1)
-            values |= {prefix + name: metric(totals) for name, metric in summaries}
+    for prefix, decided in decisions.items():
+        totals = np.tensordot(weights, crit.counts(paired.labels, decided), axes=1)
+        values |= {prefix + name: metric(totals) for name, metric in summaries}
     values["auprc_macro"] = crit.macro_average_precision(paired.labels, paired.probabilities, weights)
-    for prefix, sums in (("", given), ("end_to_end_", end_to_end)):
+    for prefix, sums in evidence.items():
         scores = ev.evidence_scores(weights @ sums.sum(1))
         values |= {prefix + evidence_key(name): scores[name] for name in INTERVAL_EVIDENCE}
-    found = {key: resampling.percentile_interval(resampled) for key, resampled in values.items()}
-    return {key: Interval(low=ends[0], high=ends[1]) for key, ends in found.items() if ends is not None}
+    return values

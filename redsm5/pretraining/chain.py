@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redsm5.datamodules.corpus import Post
-from redsm5.datamodules.reading import read_corpus
+from redsm5.datamodules.reading import corpus_of
 from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.datamodules.token_cache import cache_folder
 from redsm5.modules.encoder import Encoder
@@ -116,16 +116,7 @@ def training_posts(config: Any) -> tuple[Post, ...]:
         UserError: The corpus cannot be read or split.
     """
     data = config.data
-    corpus, _ = read_corpus(
-        path=data.path,
-        posts=data.posts,
-        annotations=data.annotations,
-        criteria=data.criteria,
-        revision=data.dataset_revision,
-        conflicts=data.conflicts,
-        fuzzy_cutoff=data.fuzzy_cutoff,
-        fuzzy_margin=data.fuzzy_margin,
-    )
+    corpus = corpus_of(data)
     first, second, third = data.fractions
     choice = SplitChoice(data.split_file, (first, second, third), data.split_seed, data.group_by, data.folds, data.fold)
     train = set(choice.of(corpus, None).train)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from redsm5.confirm.models import Confirmation
 from redsm5.hpo_report.models import SearchReport
 from redsm5.report.models import Report
 from redsm5.report.study_models import StudyReport, TrialReport
@@ -18,6 +19,7 @@ REPORTS: dict[str, type[BaseModel]] = {
     "trial": TrialReport,
     "study": StudyReport,
     "search": SearchReport,
+    "confirm": Confirmation,
 }
 """By what ``redsm5 schema`` calls them."""
 

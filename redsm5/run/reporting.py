@@ -71,6 +71,7 @@ def _corpus(cli: ReDSM5CLI) -> CorpusInfo:
         synthetic=corpus.synthetic,
         sha256=corpus.sha256,
         posts=len(corpus.posts),
-        splits={"train": len(split.train), "val": len(split.val), "test": len(split.test)},
+        splits={"train": len(split.train), "val": len(split.val), "test": len(split.test)}
+        | ({"unused": len(split.unused)} if split.unused else {}),
         alignments=dict(Counter(a.alignment for a in corpus.annotations)),
     )

@@ -38,7 +38,8 @@ def states(encoder, length=12):
 @pytest.mark.parametrize(("family", "name"), PAIRS)
 def test_method_changes_nothing_at_the_start_and_something_later(family, name):
     plain, encoder = adapted(family), adapted(family, CASES[name])
-    assert torch.equal(states(encoder), states(plain))
+    # Not to the last bit: how a CPU multiplies depends on where in memory a matrix begins.
+    torch.testing.assert_close(states(encoder), states(plain), rtol=0, atol=1e-6)
     stir(encoder)
     assert not torch.allclose(states(encoder), states(plain), atol=1e-3)
 

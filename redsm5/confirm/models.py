@@ -1,0 +1,98 @@
+"""``confirm.json``: what is left of the best trials of a search when they are trained again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from redsm5.metrics.evaluation import Evaluation, Frozen, Interval
+
+CONFIRM_SCHEMA_VERSION: Literal[1] = 1
+"""Raised when a field changes its meaning or goes."""
+
+
+class Refit(Frozen):
+    """A candidate trained once more."""
+
+    trial: int = Field(ge=0, description="Number of the trial in the search.")
+    seed: int = Field(ge=0, description="Of the training, and of the folds.")
+    fold: int = Field(ge=0, description="Which fold was tested.")
+    failed: str = Field(description="Why the training failed; empty where it did not.")
+    value: float | None = Field(description="The objective's metric on the fold; null where it is undefined.")
+    val_value: float | None = Field(description="The same on the posts that chose the epoch.")
+    best_epoch: int | None = Field(description="The epoch that they chose.")
+    epochs: int = Field(ge=0, description="Epochs trained.")
+    seconds: float = Field(ge=0, description="Of the training.")
+
+
+class Calibration(Frozen):
+    """One criterion: how to decide, and how to read its probability, from out-of-fold predictions."""
+
+    code: str = Field(description="Code of the criterion.")
+    support: int = Field(ge=0, description="Posts with it among those of the folds.")
+    threshold: float = Field(ge=0, le=1, description="For the probability as the model gives it; mean over the seeds.")
+    slope: float = Field(ge=0, description="The calibrated probability is sigmoid(slope * logit(p) + offset).")
+    offset: float = Field(description="See slope.")
+
+
+class Pooled(Frozen):
+    """The predictions of all folds together: every post once, by a model that has not seen it; mean over the seeds."""
+
+    scores: dict[str, float] = Field(description="By the keys of the metrics file; tuned_: see thresholds.")
+    intervals: dict[str, Interval] = Field(description="Bootstrap intervals over authors, by the same keys.")
+    ece_macro: float = Field(description="Expected calibration error, mean over criteria.")
+    brier_macro: float = Field(description="Brier score, mean over criteria.")
+    calibrated_ece_macro: float = Field(description="The same of probabilities calibrated on the other folds.")
+    calibrated_brier_macro: float = Field(description="Likewise.")
+    evaluation: Evaluation = Field(description="Of the first seed, in full, at threshold 0.5.")
+    thresholds: list[Calibration] = Field(description="From all folds, for the model that is shipped.")
+
+
+class Candidate(Frozen):
+    """One of the best trials of the search, confirmed or not."""
+
+    trial: int = Field(ge=0, description="Number of the trial in the search.")
+    rank: int = Field(ge=1, description="In the search.")
+    encoder: str = Field(description="Its encoder.")
+    search_value: float = Field(description="The objective on the study's validation posts, as the search saw it.")
+    failed: list[str] = Field(description="Why refits failed; a candidate with one of them is not confirmed.")
+    mean: float | None = Field(description="The objective's metric on the folds, mean over the refits.")
+    deviation: float | None = Field(description="Standard deviation over the refits.")
+    interval: Interval | None = Field(description="Of the mean: corrected resampled t-test (Nadeau and Bengio 2003).")
+    gap: float | None = Field(description="Optimism of the search: its value less the mean, in favour of the search.")
+    pooled: Pooled | None = Field(description="Of its predictions; null where it is not confirmed.")
+
+
+class Difference(Frozen):
+    """Two candidates on the same posts, folds and seeds."""
+
+    trial: int = Field(ge=0, description="The confirmed best one.")
+    other: int = Field(ge=0, description="Another one.")
+    difference: float = Field(description="Metric of the first less that of the other, pooled; mean over the seeds.")
+    interval: Interval = Field(description="Paired bootstrap over authors.")
+    p_value: float = Field(ge=0, le=1, description="Two-sided, of the same bootstrap; not corrected for several pairs.")
+
+
+class Confirmation(Frozen):
+    """The whole of ``confirm.json``."""
+
+    schema_version: Literal[1] = Field(default=CONFIRM_SCHEMA_VERSION, description="Version of this schema.")
+    created: AwareDatetime = Field(description="When it was made, with time zone.")
+    redsm5: str = Field(description="Version of redsm5.")
+    study: str = Field(description="Name of the study.")
+    corpus_sha256: str = Field(description="Hash of the corpus.")
+    objective: str = Field(description="The metric that was optimised.")
+    direction: Literal["minimize", "maximize"] = Field(description="Which values are better.")
+    trials: int = Field(ge=1, description="Trials that the search had ended: among so many its best was the best.")
+    folds: int = Field(ge=2, description="Folds of the training and validation posts.")
+    seeds: list[int] = Field(description="Of trainings and folds; the search had another one.")
+    posts: int = Field(ge=1, description="Training and validation posts of the study.")
+    authors: int = Field(ge=1, description="Their authors: what the bootstrap resamples.")
+    level: float = Field(gt=0, lt=1, description="Coverage of all intervals.")
+    resamples: int = Field(ge=1, description="Of the bootstrap.")
+    best: int | None = Field(description="The candidate with the best mean; null where none was confirmed.")
+    candidates: list[Candidate] = Field(description="The best by their means first, failed ones last.")
+    differences: list[Difference] = Field(description="Of the best one to the others; empty for other metrics.")
+    refits: list[Refit] = Field(description="All of them.")
+    seconds: float = Field(ge=0, description="Of all refits.")
