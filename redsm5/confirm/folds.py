@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
-from redsm5.datamodules.corpus import Corpus
+from redsm5.datamodules.corpus import Corpus, Post
 from redsm5.datamodules.split import UNUSED, GroupBy, Split, parts_of
 from redsm5.errors import UserError
 
@@ -21,13 +22,13 @@ def confirmation_folds(corpus: Corpus, split: Split, *, folds: int, seed: int, g
         group_by: What may not be torn apart.
 
     Raises:
-        UserError: There are fewer groups than folds.
+        UserError: There are fewer groups than folds, or what a fold leaves is of one author.
     """
     pool = {*split.train, *split.val}
     posts = [post for post in corpus.posts if post.id in pool]
-    groups = len({post.author for post in posts}) if group_by == "author" else len(posts)
+    kind = "authors" if group_by == "author" else "posts"
+    groups = _groups(posts, group_by)
     if groups < folds + 1:  # what is not tested has to train and to validate
-        kind = "authors" if group_by == "author" else "posts"
         raise UserError(f"the training and validation posts have {groups} {kind}; --folds {folds} needs {folds + 1}")
     fold_of = parts_of(corpus, posts, (1 / folds,) * folds, seed, group_by)
     share = len(split.val) / len(pool)
@@ -35,6 +36,11 @@ def confirmation_folds(corpus: Corpus, split: Split, *, folds: int, seed: int, g
     made = []
     for fold in range(folds):
         rest = [post for post in posts if fold_of[post.id] != fold]
+        if _groups(rest, group_by) < 2:
+            raise UserError(
+                f"fold {fold} of {folds} leaves the posts of one author, and they cannot both train and validate; "
+                "ask for more --folds"
+            )
         part = parts_of(corpus, rest, (1 - share, share), seed, group_by)
         made.append(
             Split(
@@ -45,6 +51,10 @@ def confirmation_folds(corpus: Corpus, split: Split, *, folds: int, seed: int, g
             )
         )
     return made
+
+
+def _groups(posts: Sequence[Post], group_by: GroupBy) -> int:
+    return len({post.author for post in posts}) if group_by == "author" else len(posts)
 
 
 def split_csv(split: Split) -> str:

@@ -37,6 +37,7 @@ from redsm5.hpo.storage import open_storage, patiently
 from redsm5.hpo.study_folder import bind, refuse_trials
 from redsm5.hpo.tiny_encoders import prepare
 from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
+from redsm5.run.given import given_sources, merged
 from redsm5.run.lightning_cli import resolved_yaml
 
 PLAN = "redsm5:plan"
@@ -45,6 +46,7 @@ PATIENCE = 60.0
 """Seconds that the database may be away at the start."""
 VERSION: Literal[3] = 3
 ENCODER = "model.encoder.id"
+THREADS = "runtime.threads"
 BUDGET = "redsm5:budget"
 """Attribute of the study in the database: trials in total, as last asked for."""
 SAME = (
@@ -294,6 +296,8 @@ def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> di
         raise UserError("a search needs a corpus; name it with --data.path FOLDER")
     config: dict[str, Any] = yaml.safe_load(resolved_yaml(cli))
     config["checkpoint"] |= {"keep_last": 1, "keep_best": 1}
+    if THREADS not in merged(given_sources(list(args))):
+        config["runtime"]["threads"] = None  # each worker has its share of its machine
     return config
 
 

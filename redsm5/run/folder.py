@@ -19,10 +19,10 @@ from redsm5.run.given import flat
 
 RESUME_KEYS = (
     "run_dir", "fresh", "checkpoint", "trackers", "data.workers", "data.cache_dir", "data.path", "data.posts",
-    "data.annotations", "data.criteria", "data.split_file",
+    "data.annotations", "data.criteria", "data.split_file", "runtime.threads",
 )  # fmt: skip
-"""What may differ from the config of a run that goes on: where its files lie now, and what decides no figure. Another
-corpus is refused by its hash."""
+"""What may differ from the config of a run that goes on: where its files lie now, and what decides no figure but its
+last bits. Another corpus is refused by its hash."""
 
 
 class AnotherConfig(UserError):

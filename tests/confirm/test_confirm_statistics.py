@@ -22,7 +22,7 @@ def test_corrected_interval_is_that_of_nadeau_and_bengio(repeats, folds):
 
 
 def test_corrected_interval_covers_where_the_plain_one_does_not():
-    """Cross-validated means of a noisy mean: folds share their training posts, so that plain intervals are too short."""
+    """Cross-validated means of a noisy mean: folds share training posts, so that plain intervals are too short."""
     rng = np.random.default_rng(0)
     covered = {"corrected": 0, "plain": 0}
     for _ in range(300):

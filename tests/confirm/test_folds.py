@@ -28,9 +28,9 @@ def corpus_of(authors, labels):
 
 @st.composite
 def corpora(draw):
-    authors = draw(st.lists(st.integers(0, 30), min_size=40, max_size=80))
-    labels = draw(st.lists(st.sets(st.sampled_from(CODES)), min_size=len(authors), max_size=len(authors)))
-    return corpus_of([*authors, *range(30)], [*labels, *[set()] * 30])
+    posts = draw(st.lists(st.integers(1, 4), min_size=20, max_size=40))
+    authors = [author for author, count in enumerate(posts) for _ in range(count)]
+    return corpus_of(authors, [draw(st.sets(st.sampled_from(CODES))) for _ in authors])
 
 
 @given(corpora(), st.integers(0, 9), st.integers(2, 6))
@@ -75,6 +75,13 @@ def test_folds_of_too_few_groups_are_refused(group_by, said):
     split = Split(("p0", "p1"), ("p2", "p3"), ("p4",))
     with pytest.raises(UserError, match=f"have {said}; --folds 4 needs 5"):
         confirmation_folds(corpus, split, folds=4, seed=0, group_by=group_by)
+
+
+def test_fold_that_leaves_one_author_is_refused():
+    corpus = corpus_of([0] * 20 + [1, 2, 3], [set()] * 23)
+    pool = tuple(post.id for post in corpus.posts)
+    with pytest.raises(UserError, match=r"fold \d of 2 leaves the posts of one author.*more --folds"):
+        confirmation_folds(corpus, Split(pool[:21], pool[21:], ()), folds=2, seed=0, group_by="author")
 
 
 def test_split_csv_is_read_back(tmp_path):
