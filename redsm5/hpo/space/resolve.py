@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -13,7 +14,7 @@ from redsm5.hpo.space.draw import settings
 from redsm5.hpo.space.space import Space, Value
 
 SHARE = 4
-"""A step takes at most this part of the training posts: with fewer than four steps an epoch learns little."""
+"""A step takes at most this part of the training examples: with fewer than four steps an epoch learns little."""
 ACCUMULATE = "trainer.accumulate_grad_batches"
 PASSES = 2
 """What adversarial training holds beside the plain pass: two graphs."""
@@ -64,15 +65,15 @@ def option(key: str, value: Value) -> str:
     return f"--{key}={value}" if isinstance(value, str) else f"--{key}={json.dumps(value)}"
 
 
-def within_posts(batch: int, accumulation: int, training_posts: int) -> tuple[int, int]:
-    """A batch and its accumulation whose product is at most a quarter of the posts: accumulation is halved first.
+def within_examples(batch: int, accumulation: int, examples: int) -> tuple[int, int]:
+    """A batch and its accumulation whose product is at most a quarter of the examples: accumulation is halved first.
 
     Args:
         batch: Examples of a batch.
         accumulation: Batches of a step.
-        training_posts: Posts of the training part.
+        examples: Of the training part.
     """
-    most = max(1, training_posts // SHARE)
+    most = max(1, examples // SHARE)
     while batch * accumulation > most:
         if accumulation > 1:
             accumulation //= 2
@@ -107,9 +108,10 @@ def _batch(
     notes: dict[str, Any],
 ) -> dict[str, Value]:
     drawn = (_whole(resolved, "data.batching.train"), _whole(resolved, ACCUMULATE))
-    batch, accumulation = within_posts(*drawn, training_posts)
+    examples = _least_examples(resolved, training_posts)
+    batch, accumulation = within_examples(*drawn, examples)
     if (batch, accumulation) != drawn:
-        notes["step"] = f"{drawn[0]} x {drawn[1]} posts are above a quarter of the {training_posts} training posts"
+        notes["step"] = f"{drawn[0]} x {drawn[1]} examples are above a quarter of the {examples} for training"
     per_post = _windows_per_post(resolved)
     known = _known(args, chosen, resolved, bounds, batch * per_post)
     evaluation = _whole(resolved, "data.batching.eval")
@@ -174,6 +176,14 @@ def _known(
 
 def _passes(resolved: Mapping[str, Value]) -> int:
     return 1 if resolved["model.adversarial"] == "NoAdversarial" else PASSES
+
+
+def _least_examples(resolved: Mapping[str, Value], training_posts: int) -> int:
+    """A post is one example, or as many pairs as a post without criteria makes: others make more."""
+    negatives = resolved.get("data.format.negatives_per_positive")
+    if resolved["data.format"] != "BinaryPairs" or not isinstance(negatives, int | float):
+        return training_posts
+    return training_posts * math.ceil(negatives)
 
 
 def _windows_per_post(resolved: Mapping[str, Value]) -> int:

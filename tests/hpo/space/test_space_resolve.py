@@ -11,7 +11,7 @@ from redsm5.cli import build_cli
 from redsm5.hpo.space.bounds import Bounds, Key, generous_gb
 from redsm5.hpo.space.draw import Chance, draw, settings
 from redsm5.hpo.space.read import read_space
-from redsm5.hpo.space.resolve import base_settings, met, trial_args, within_memory, within_posts
+from redsm5.hpo.space.resolve import base_settings, met, trial_args, within_examples, within_memory
 
 SPACE = """
 groups:
@@ -64,12 +64,33 @@ def test_the_config_of_a_trial_has_the_settings_of_its_draw(space, args, wide):
         assert [got[key] for key in untouched] == [other[key] for key in untouched]
 
 
-POSTS = {(4, 1, 100): (4, 1), (32, 4, 1000): (32, 4), (32, 4, 500): (32, 2), (32, 4, 100): (16, 1), (4, 4, 3): (1, 1)}
+EXAMPLES = {
+    (4, 1, 100): (4, 1),
+    (32, 4, 1000): (32, 4),
+    (32, 4, 500): (32, 2),
+    (32, 4, 100): (16, 1),
+    (4, 4, 3): (1, 1),
+}
 
 
-@pytest.mark.parametrize("given", POSTS)
-def test_a_step_takes_at_most_a_quarter_of_the_posts(given):
-    assert within_posts(*given) == POSTS[given]
+@pytest.mark.parametrize("given", EXAMPLES)
+def test_a_step_takes_at_most_a_quarter_of_the_examples(given):
+    assert within_examples(*given) == EXAMPLES[given]
+
+
+PAIRS = ["--data.format=BinaryPairs"]
+FORMATS = [
+    ([], (16, 1)),
+    ([*PAIRS, "--data.format.negatives_per_positive=null"], (16, 1)),
+    ([*PAIRS, "--data.format.negatives_per_positive=3"], (32, 2)),
+]
+
+
+@pytest.mark.parametrize(("form", "sized"), FORMATS)
+def test_a_post_is_as_many_examples_as_its_format_makes_at_least(space, args, wide, form, sized):
+    drawn = draw(space, Chance(0, {**FORCED, "batch": 32, "accumulation": 4}))
+    options, _ = trial_args(space, drawn, [*args, *form], wide, training_posts=100)
+    assert sizes(options)[:2] == sized
 
 
 MEMORY = {(32, 1, 64): (32, 1), (32, 1, 32): (32, 1), (32, 2, 20): (16, 4), (4, 4, 3): (2, 8), (8, 1, 0): (1, 8)}
