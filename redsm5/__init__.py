@@ -24,6 +24,6 @@ def load(path: str | Path, *, device: str = "auto") -> Predictor:
     Raises:
         UserError: It holds no model, a file is damaged, or the device is not there.
     """
-    from redsm5.inference.predictor import load
+    from redsm5.inference.load import load
 
     return load(path, device=device)

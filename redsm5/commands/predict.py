@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
     from redsm5.datamodules.corpus import Post
     from redsm5.datamodules.post_stream import PostStream
-    from redsm5.inference.predictor import BATCH_TOKENS, load
+    from redsm5.inference.load import load
+    from redsm5.inference.predictor import BATCH_TOKENS
     from redsm5.run.folder import RunFolder
 
     if args.threads is not None:

@@ -21,7 +21,7 @@ from redsm5.inference.build import build_network
 from redsm5.inference.card import model_card
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
-from redsm5.inference.predictor import Predictor
+from redsm5.inference.network_predictor import NetworkPredictor
 from redsm5.inference.recipe import RuntimeRecipe, merged_config, read_recipe, recipe_config
 from redsm5.modules.network_state import trained_state
 from redsm5.peft.attach import merge
@@ -137,8 +137,8 @@ def _write_manifest(folder: ExportFolder, base: Base, kind: Kind) -> None:
 
 
 def _check_same(files: ModelFiles, exported: ExportFolder, *, tolerance: float) -> None:
-    [ours] = Predictor(_in_fp32(files), device="cpu").predict([PROBE])
-    [theirs] = Predictor(_in_fp32(read_model(exported.path)), device="cpu").predict([PROBE])
+    [ours] = NetworkPredictor(_in_fp32(files), device="cpu").predict([PROBE])
+    [theirs] = NetworkPredictor(_in_fp32(read_model(exported.path)), device="cpu").predict([PROBE])
     apart = max(abs(ours.probabilities[code] - theirs.probabilities[code]) for code in ours.probabilities)
     if apart > tolerance or (tolerance == 0.0 and ours != theirs):
         raise RuntimeError(f"the exported model does not predict as its run does (probabilities differ by {apart:.1e})")

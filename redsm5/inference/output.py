@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 30.0
 """Within a chunk, what is predicted is saved this often: an interruption loses no more, and the group at work."""
-GROUP_CHARACTERS_PER_TOKEN = 8
-"""Posts that are predicted between two looks at the clock hold this many characters per token of a batch: about two
-batches. Groups depend on posts and batch size alone: a run gives the same bytes however often it is interrupted."""
-
 Report = Callable[[int, bool], None]
 """Called with a number of posts that are done, and whether an earlier run had predicted them."""
 
@@ -116,13 +112,16 @@ def _resumed_lines(predictor: Predictor, posts: Sequence[Post], begun: Path, rep
 
 
 def _groups(predictor: Predictor, posts: Sequence[Post], todo: Iterable[int]) -> Iterator[list[int]]:
-    """Places of posts that are predicted together: like lengths, some batches at a time, the longest first."""
+    """Places of posts that are predicted together: like lengths, some batches at a time, the longest first.
+
+    Groups depend on posts and model alone: a run gives the same bytes however often it is interrupted.
+    """
     group: list[int] = []
     characters = 0
     for i in sorted(todo, key=lambda i: (-len(posts[i].text), i)):
         group.append(i)
         characters += len(posts[i].text)
-        if characters >= GROUP_CHARACTERS_PER_TOKEN * predictor.batch_tokens:
+        if characters >= predictor.group_characters:
             yield group
             group, characters = [], 0
     if group:
