@@ -13,6 +13,7 @@ from redsm5.datamodules.corpus import Post
 from redsm5.errors import UserError
 from redsm5.inference import output as output_module
 from redsm5.inference import predictor as predictor_module
+from redsm5.inference.load import load as load_model
 from redsm5.inference.output import chunk_lines, predict_to_file
 
 TEXTS = ["I feel gloomy all the time.", "It rained for most of the week.", "Every morning I wake up sleepless again."]
@@ -111,7 +112,7 @@ def test_predict_to_file_says_that_it_cannot_write(predictor, tmp_path):
 def test_predict_to_file_saves_within_a_chunk_and_goes_on_there(predictor, trained_run, monkeypatch, tmp_path):
     """Nine posts of one chunk, three to a group: whatever the group in which it ends, two are not predicted again."""
     monkeypatch.setattr(output_module, "SAVE_SECONDS", 0.0)
-    model = predictor_module.load(trained_run, device="cpu", batch_tokens=32)
+    model = load_model(trained_run, device="cpu", batch_tokens=32)
     posts = [Post(f"p{i}", f"{TEXTS[i % 3]:<90}", f"p{i}") for i in range(9)]
     predict_to_file(model, posts, tmp_path / "alone.jsonl", ignore)
     out = tmp_path / "out.jsonl"
