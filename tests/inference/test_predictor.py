@@ -9,6 +9,7 @@ from redsm5.datamodules.corpus import Post
 from redsm5.datamodules.reading import read_corpus
 from redsm5.errors import UserError
 from redsm5.inference import predictor as predictor_module
+from redsm5.inference.load import load as load_model
 from redsm5.inference.predictor import chunks
 
 
@@ -58,7 +59,7 @@ def test_predict_decides_at_the_thresholds_and_names_the_criteria(trained_run):
 
 def test_predict_does_not_depend_on_company_order_or_batches(trained_run):
     predictor = redsm5.load(trained_run)
-    narrow = predictor_module.load(trained_run, batch_tokens=1)
+    narrow = load_model(trained_run, batch_tokens=1)
     texts = ["I feel gloomy all the time.", "It rained. " * 60, "Honestly I feel sleepless all the time. It rained."]
     together = predictor.predict(texts)
     for alone in (
