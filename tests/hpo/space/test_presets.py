@@ -121,11 +121,15 @@ def test_shipped_spaces_pass_their_check_in_time(preset, args, tiny_folders):
 
 def test_the_cpu_space_is_the_full_one_but_for_sizes_and_rates(full):
     """Nothing is left out but what two layers do not have, the third step of an attack, and recomputing;
-    pairs have sizes of their own."""
+    pairs have sizes of their own, and gradients as they are, without a second moment, are always clipped."""
     names = {parameter.name for parameter in read_space(FOLDER / "cpu.yaml").searched}
     gone = {parameter.name for parameter in full.searched} - names
     assert gone == {"freeze_shallow", "mixed_layers", "max_length_long", "peft_layers", "attack_steps", "checkpointing"}
-    assert names - {parameter.name for parameter in full.searched} == {"batch_pairs", "train_tokens_pairs"}
+    assert names - {parameter.name for parameter in full.searched} == {
+        "batch_pairs",
+        "train_tokens_pairs",
+        "clip_sgd",
+    }
 
 
 def test_every_draw_of_the_cpu_space_can_be_run(args, tiny_folders):
