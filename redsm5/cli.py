@@ -37,6 +37,7 @@ OTHER_COMMANDS = {
     "hpo": "search hyperparameters with Optuna: for weeks, on many machines, resumable at any time",
     "report": "what a search found: importances, pruning, the best configs, the test, as a page for the browser",
     "confirm": "train the best trials of a search again on several seeds and folds: what is left of their figures",
+    "ensemble": "the best trials of a search as one model, compared with the best of them",
     "clean": "what runs left behind on the disk, and its removal",
     "demo": "a corpus, a fit, a test and predictions, without a hub or a GPU",
 }

@@ -1,4 +1,4 @@
-"""``redsm5 schema config|report|trial|study|search|confirm``: the JSON Schemas."""
+"""``redsm5 schema config|report|trial|study|search|confirm|ensemble``: the JSON Schemas."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say which schema to print."""
     parser.add_argument(
         "which",
-        choices=("config", "report", "trial", "study", "search", "confirm"),
-        help="the config file; report.json of a run, or of a trial; study.json; what report prints; confirm.json",
+        choices=("config", "report", "trial", "study", "search", "confirm", "ensemble"),
+        help="the config file; report.json of a run, or of a trial; study.json; what report prints; what confirm and "
+        "ensemble write",
     )
 
 

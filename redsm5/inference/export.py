@@ -92,7 +92,7 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         aside.card.write_text(card, encoding="utf-8")
         _write_manifest(aside, base, kind)
         _check_same(files, aside, tolerance=MERGE_TOLERANCE if fold else 0.0)
-        _put_in_place(aside.path, out, overwrite)
+        put_in_place(aside.path, out, overwrite)
     except (OSError, SafetensorError) as error:
         said = getattr(error, "strerror", None) or error
         raise UserError(f"cannot write {out}: {said}; choose another --out") from error
@@ -149,7 +149,14 @@ def _in_fp32(files: ModelFiles) -> ModelFiles:
     return replace(files, recipe=replace(files.recipe, runtime=RuntimeRecipe("none")))
 
 
-def _put_in_place(aside: Path, out: Path, overwrite: bool) -> None:
+def put_in_place(aside: Path, out: Path, overwrite: bool) -> None:
+    """Let a folder that is complete take its name, on the disk too.
+
+    Args:
+        aside: The folder, beside ``out``.
+        out: Its name.
+        overwrite: Whether what is there goes.
+    """
     for path in aside.rglob("*"):
         if path.is_file() or path.is_dir():
             sync(path)

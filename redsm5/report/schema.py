@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from redsm5.confirm.models import Confirmation
+from redsm5.ensemble.models import Ensemble
 from redsm5.hpo_report.models import SearchReport
 from redsm5.report.models import Report
 from redsm5.report.study_models import StudyReport, TrialReport
@@ -20,6 +21,7 @@ REPORTS: dict[str, type[BaseModel]] = {
     "study": StudyReport,
     "search": SearchReport,
     "confirm": Confirmation,
+    "ensemble": Ensemble,
 }
 """By what ``redsm5 schema`` calls them."""
 

@@ -1,0 +1,1 @@
+"""The best models of a search as one: their probabilities and spans combined."""
