@@ -36,8 +36,7 @@ def made_model(gold, seed, *, noise=1.0, sharpness=2.0, offset=0.0):
         logits = sharpness * (2 * np.array(post.labels) - 1) + noise * rng.normal(size=len(post.labels)) + offset
         probabilities = 1 / (1 + np.exp(-logits))
         candidates = tuple(
-            (ScoredSpan(10 * k, 10 * k + 8, float(logit)),)
-            for k, logit in enumerate(logits + rng.normal(size=3))
+            (ScoredSpan(10 * k, 10 * k + 8, float(logit)),) for k, logit in enumerate(logits + rng.normal(size=3))
         )
         predicted.append(PredictedPost(post.post_id, tuple(float(p) for p in probabilities), candidates))
     return predicted
