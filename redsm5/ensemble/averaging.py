@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
-
-import torch
 
 from redsm5.inference.model_files import ModelFiles
 
@@ -24,17 +22,20 @@ def architecture(files: ModelFiles) -> tuple[Any, ...]:
     return (network.encoder.id, network.encoder.revision, files.recipe.data.format, parts, shapes, base)
 
 
-def averaged(models: Sequence[ModelFiles]) -> ModelFiles:
+def averaged(models: Iterable[ModelFiles]) -> ModelFiles:
     """The first of some models of one architecture with the mean of the weights of all.
 
     Args:
-        models: At least one; whole numbers, such as counts, are those of the first.
+        models: At least one; only two of them are in memory at a time. Whole numbers, such as counts, are those of the
+            first.
     """
-    first = models[0]
-    state = {
-        name: torch.stack([model.state[name].double() for model in models]).mean(0).to(tensor.dtype)
-        if tensor.is_floating_point()
-        else tensor
-        for name, tensor in first.state.items()
-    }
-    return replace(first, state=state)
+    rest = iter(models)
+    first = next(rest)
+    sums = {name: tensor.double() for name, tensor in first.state.items() if tensor.is_floating_point()}
+    count = 1
+    for model in rest:
+        count += 1
+        for name, total in sums.items():
+            total += model.state[name].double()
+    means = {name: (total / count).to(first.state[name].dtype) for name, total in sums.items()}
+    return replace(first, state={**first.state, **means})

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from redsm5 import __version__
 from redsm5.cli import build_cli
@@ -71,6 +72,25 @@ class Asked:
             raise UserError("--weights fitted needs probabilities, and --combine rank has ranks; take equal or greedy")
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A trial that has predicted.
+
+    Attributes:
+        report: Of the trial.
+        run: Its run.
+        predicted: The validation posts in their order.
+        decoding: Its limits on spans.
+        architecture: What it has to have in common with others for the mean of their weights to be a model.
+    """
+
+    report: TrialReport
+    run: RunFolder
+    predicted: list[PredictedPost]
+    decoding: SpanDecoding
+    architecture: tuple[object, ...]
+
+
 def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> Ensemble:
     """Predict the validation posts with the best trials, compare what can be made of them, export what was asked for.
 
@@ -96,17 +116,19 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
     corpus = _corpus(study, chosen[0])
     split = read_manifest(runs[0].split, corpus)
     gold = [gold_post(corpus, post_id) for post_id in split.val]
-    models = [read_model(run.path) for run in runs]
-    predicted = []
-    for report, model in zip(chosen, models, strict=True):
-        predicted.append(_predict(model, corpus, gold))
-        tell(f"trial {report.trial} has predicted {len(gold)} validation posts ({len(predicted)} of {len(chosen)})")
-    numbers = [report.trial for report in chosen]
-    decoding = _decoding(models)
+    candidates: list[_Candidate] = []
+    for report, run in zip(chosen, runs, strict=True):
+        model = read_model(run.path)  # one at a time: five large ones do not fit everywhere
+        candidates.append(
+            _Candidate(report, run, _predict(model, corpus, gold), model.recipe.decoding, architecture(model))
+        )
+        tell(f"trial {report.trial} has predicted {len(gold)} validation posts ({len(candidates)} of {len(chosen)})")
+    numbers, predicted = [report.trial for report in chosen], [one.predicted for one in candidates]
+    decoding = _decoding(candidates)
     arms = [
         *(model_arm(f"trial {n}", "single", [n], gold, posts) for n, posts in zip(numbers, predicted, strict=True)),
         *(ensemble_arm(combine, weighting, numbers, gold, predicted, decoding) for combine, weighting in METHODS),
-        *_averages(numbers, models, corpus, gold, tell),
+        *_averages(candidates, corpus, gold, tell),
     ]
     folds = _folds(corpus, gold, study)
     compared = compare(arms, gold, folds, author_weights([g.author for g in gold], RESAMPLES, study.plan.seed))
@@ -128,13 +150,13 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
         folds=len(np.unique(folds)),
         level=LEVEL,
         resamples=RESAMPLES,
-        members=tuple(_member(chosen[i], models[i], combination.weights[i]) for i in kept),
+        members=tuple(_member(study, chosen[i], combination.weights[i]) for i in kept),
         chosen=method_name(asked.combine, asked.weighting),
         combination=combination.of(kept),
         thresholds=dict(zip(corpus.codes, thresholds, strict=True)),
         compared=compared,
     )
-    return _write(ensemble, [runs[i] for i in kept], out, overwrite=asked.overwrite)
+    return _write(ensemble, [candidates[i].run for i in kept], out, overwrite=asked.overwrite)
 
 
 def refuse_existing(out: Path, *, overwrite: bool) -> None:
@@ -178,31 +200,27 @@ def _predict(model: ModelFiles, corpus: Corpus, gold: Sequence[GoldPost]) -> lis
     return [post for chunk in chunks(posts) for post in predictor.predict_chunk(chunk)]
 
 
-def _decoding(models: Sequence[ModelFiles]) -> SpanDecoding:
+def _decoding(candidates: Sequence[_Candidate]) -> SpanDecoding:
     """Limits on the spans of the ensemble: the widest of its members'."""
-    limits = [model.recipe.decoding for model in models]
+    limits = [one.decoding for one in candidates]
     return SpanDecoding(
         max_spans=max(one.max_spans for one in limits), max_characters=max(one.max_characters for one in limits)
     )
 
 
 def _averages(
-    numbers: Sequence[int],
-    models: Sequence[ModelFiles],
-    corpus: Corpus,
-    gold: Sequence[GoldPost],
-    tell: Callable[[str], None],
+    candidates: Sequence[_Candidate], corpus: Corpus, gold: Sequence[GoldPost], tell: Callable[[str], None]
 ) -> list[Arm]:
     """An arm for each architecture that several trials share."""
-    groups: dict[object, list[int]] = {}
-    for i, model in enumerate(models):
-        groups.setdefault(architecture(model), []).append(i)
+    groups: dict[object, list[_Candidate]] = {}
+    for one in candidates:
+        groups.setdefault(one.architecture, []).append(one)
     arms = []
-    for places in groups.values():
-        if len(places) > 1:
-            trials = [numbers[i] for i in places]
+    for group in groups.values():
+        if len(group) > 1:
+            trials = [one.report.trial for one in group]
             name = f"mean of the weights of {', '.join(map(str, trials))}"
-            posts = _predict(averaged([models[i] for i in places]), corpus, gold)
+            posts = _predict(averaged(read_model(one.run.path) for one in group), corpus, gold)
             arms.append(model_arm(name, "averaged", trials, gold, posts))
             tell(f"the {name} has predicted them")
     return arms
@@ -220,11 +238,12 @@ def _folds(corpus: Corpus, gold: Sequence[GoldPost], study: Study) -> np.ndarray
     return np.array([of[post.id] for post in posts], dtype=np.int64)
 
 
-def _member(report: TrialReport, model: ModelFiles, weight: float) -> Member:
+def _member(study: Study, report: TrialReport, weight: float) -> Member:
+    config = yaml.safe_load((trial_folder(study.folder, report.trial) / CONFIG_FILE).read_text(encoding="utf-8"))
     return Member(
         trial=report.trial,
         value=report.value or 0.0,
-        encoder=str(report.params.get("encoder") or model.recipe.network.encoder.id),
+        encoder=str(report.params.get("encoder") or config["model"]["encoder"]["id"]),
         weight=weight,
         folder=f"{MEMBERS}/{report.trial:05d}",
         sha256=None,

@@ -50,6 +50,12 @@ def test_ensemble_is_of_the_best_trials_and_says_how_it_compares(made, searched)
     assert names[3:8] == ["mean, equal", "mean, fitted", "mean, greedy", "rank, equal", "rank, greedy"]
     assert found["compared"][0]["scores"]["f1_macro"] == pytest.approx(best[0]["metrics"]["val_f1_macro"], abs=1e-6)
     assert found["chosen"] == "mean, equal"
+    shared = {}
+    for report in best:
+        shared.setdefault((report["params"]["peft"], report["params"].get("lora_r")), []).append(report["trial"])
+    averaged = [one["trials"] for one in found["compared"] if one["kind"] == "averaged"]
+    assert averaged == [trials for trials in shared.values() if len(trials) > 1]
+    assert averaged
 
 
 def test_ensemble_predicts_the_mean_of_its_members(made, texts):
