@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit, logit
 
-from redsm5.confirm.calibration import Platt, fit_platt
+from redsm5.metrics.platt import Platt, fit_platt
 from redsm5.confirm.models import Calibration, Pooled
 from redsm5.metrics import criteria as crit
 from redsm5.metrics import evidence as ev

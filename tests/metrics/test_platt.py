@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from redsm5.confirm.calibration import Platt, fit_platt
+from redsm5.metrics.platt import Platt, fit_platt
 from redsm5.metrics.calibration import expected_calibration_error
 
 
