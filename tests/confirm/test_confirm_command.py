@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.metrics import f1_score
 
 from redsm5.cli import main
 from redsm5.confirm import refits as running
+from redsm5.hpo.study import load_study
 from redsm5.report.schema import report_schema
 
 ASKED = ("--top", "2", "--seeds", "2", "--folds", "2")
@@ -112,9 +114,7 @@ def test_confirm_reports_what_its_refits_say(confirmed):
     assert found["best"] == found["candidates"][0]["trial"]
     [apart] = found["differences"]
     values = {(refit["trial"], refit["seed"], refit["fold"]): refit["value"] for refit in found["refits"]}
-    pairs = [
-        values[apart["trial"], s, f] - value for (trial, s, f), value in values.items() if trial == apart["other"]
-    ]
+    pairs = [values[apart["trial"], s, f] - value for (trial, s, f), value in values.items() if trial == apart["other"]]
     assert apart["refits"] == len(pairs) == 4
     assert apart["difference"] == pytest.approx(np.mean(pairs))
     assert apart["difference"] == pytest.approx(means[0] - means[1])
@@ -208,18 +208,36 @@ def test_confirm_goes_on_when_a_training_is_killed(study, capfd):
     assert len(read(study)["refits"]) == 8
 
 
-def test_confirm_says_which_refits_failed(study, monkeypatch, capfd):
-    [path] = [study / f"trials/{one['trial']:05d}/config.yaml" for one in _best(study)[:1]]
+def test_confirm_says_which_refits_failed_and_confirms_the_others(study, capfd):
+    """Of three one diverges and the config of one cannot be used any more, that of the best one."""
+    refused, diverging, good = (one["trial"] for one in _best(study))
+    path = study / f"trials/{diverging:05d}/config.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    lr: ", "    lr: 1.0e+30  # "), encoding="utf-8")
-    assert main(["confirm", str(study), *ASKED]) == 0
+    path = study / f"trials/{refused:05d}/config.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "oops: 1\n", encoding="utf-8")
+    assert main(["confirm", str(study), "--top", "3", *ASKED[2:]]) == 0
     found = read(study)
-    last = found["candidates"][-1]
-    assert len(last["failed"]) == 4
-    assert last["mean"] is last["pooled"] is None
-    assert found["best"] == found["candidates"][0]["trial"] != last["trial"]
+    first, *others = found["candidates"]
+    assert found["best"] == first["trial"] == good
+    assert {one["trial"] for one in others} == {diverging, refused}
+    for one in others:
+        assert len(one["failed"]) == 4
+        assert one["mean"] is one["pooled"] is None
+        assert ("oops" in one["failed"][0]) == (one["trial"] == refused)
     assert found["differences"] == []
     assert "failed" in capfd.readouterr().out
+
+
+def test_confirm_by_a_metric_that_folds_have_not_is_a_sentence_before_any_training(study, monkeypatch, capfd):
+    def load(settings):
+        found = load_study(settings)
+        return replace(found, plan=replace(found.plan, objective="val_loss"))
+
+    monkeypatch.setattr("redsm5.hpo.study.load_study", load)
+    assert main(["confirm", str(study), *ASKED]) == 2
+    assert "val_loss, which is not computed on folds" in capfd.readouterr().err
+    assert not (study / "confirm").exists()
 
 
 def _best(study):
