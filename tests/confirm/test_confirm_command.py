@@ -209,8 +209,8 @@ def test_confirm_goes_on_when_a_training_is_killed(study, capfd):
 
 
 def test_confirm_says_which_refits_failed_and_confirms_the_others(study, capfd):
-    """Of three one diverges and the config of one cannot be used any more, that of the best one."""
-    refused, diverging, good = (one["trial"] for one in _best(study))
+    """Of three the best diverges, and the config of the next one cannot be used any more."""
+    diverging, refused, good = (one["trial"] for one in _best(study))
     path = study / f"trials/{diverging:05d}/config.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    lr: ", "    lr: 1.0e+30  # "), encoding="utf-8")
