@@ -65,8 +65,8 @@ def _search(origin: Origin) -> list[str]:
     lines.insert(
         0,
         f"- the search: {study.budget} trials asked for; {counts.complete} trained to their end, {counts.pruned} "
-        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner {study.pruner}, "
-        f"seed {study.seed}",
+        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner "
+        f"{study.pruner}, seed {study.seed}",
     )
     if len(study.objectives) > 1:
         names = ", ".join(f"`{one.name}` ({one.direction}d)" for one in study.objectives)
