@@ -27,8 +27,9 @@ def run(args: argparse.Namespace) -> int:
     import optuna
     from rich.console import Console
 
-    from redsm5.confirm.confirmation import CONFIRM_FILE, Asked, confirm
+    from redsm5.confirm.confirmation import CONFIRM_FILE, confirm
     from redsm5.confirm.table import failures, sentences, table
+    from redsm5.confirm.tasks import Asked
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     Console().print(table(found))
     print("\n".join([*sentences(found), *failures(found.candidates)]))
     print(study.folder / CONFIRM_FILE)
-    return 0
+    return 0 if found.best is not None else 1
 
 
 class Lines:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from redsm5.metrics.evaluation import Evaluation, Frozen, Interval
 
-CONFIRM_SCHEMA_VERSION: Literal[1] = 1
+CONFIRM_SCHEMA_VERSION: Literal[2] = 2
 """Raised when a field changes its meaning or goes."""
 
 
@@ -24,6 +24,7 @@ class Refit(Frozen):
     best_epoch: int | None = Field(description="The epoch that they chose.")
     epochs: int = Field(ge=0, description="Epochs trained.")
     seconds: float = Field(ge=0, description="Of the training.")
+    halvings: int = Field(ge=0, description="How often memory was not enough and the batch was halved.")
 
 
 class Calibration(Frozen):
@@ -55,29 +56,55 @@ class Candidate(Frozen):
     trial: int = Field(ge=0, description="Number of the trial in the search.")
     rank: int = Field(ge=1, description="In the search.")
     encoder: str = Field(description="Its encoder.")
+    config_sha256: str = Field(description="Hash of its config, but where files lie: another trial has another one.")
     search_value: float = Field(description="The objective on the study's validation posts, as the search saw it.")
     failed: list[str] = Field(description="Why refits failed; a candidate with one of them is not confirmed.")
     mean: float | None = Field(description="The objective's metric on the folds, mean over the refits.")
     deviation: float | None = Field(description="Standard deviation over the refits.")
     interval: Interval | None = Field(description="Of the mean: corrected resampled t-test (Nadeau and Bengio 2003).")
-    gap: float | None = Field(description="Optimism of the search: its value less the mean, in favour of the search.")
+    search_difference: float | None = Field(
+        description="Difference to the search: its value less the mean, above 0 where it is better in the search. What "
+        "was chosen for its luck and what was trained on fewer posts are both in it."
+    )
+    pooled_value: float | None = Field(
+        description="The metric once on the predictions of all folds together; mean over the seeds."
+    )
+    unselected_value: float | None = Field(
+        description="The same on the study's training posts alone: they took no part in choosing the trial."
+    )
     pooled: Pooled | None = Field(description="Of its predictions; null where it is not confirmed.")
 
 
 class Difference(Frozen):
-    """Two candidates on the same posts, folds and seeds."""
+    """Two candidates on the same posts, folds and seeds: the first is the best by its mean over the refits."""
 
     trial: int = Field(ge=0, description="The confirmed best one.")
     other: int = Field(ge=0, description="Another one.")
-    difference: float = Field(description="Metric of the first less that of the other, pooled; mean over the seeds.")
-    interval: Interval = Field(description="Paired bootstrap over authors.")
-    p_value: float = Field(ge=0, le=1, description="Two-sided, of the same bootstrap; not corrected for several pairs.")
+    refits: int = Field(ge=1, description="Pairs of refits with the same seed and fold.")
+    difference: float = Field(description="Metric of the first less that of the other, mean over these pairs.")
+    interval: Interval | None = Field(
+        description="Of it: corrected resampled t-test of the differences (Nadeau and Bengio 2003)."
+    )
+    p_value: float | None = Field(ge=0, le=1, description="Two-sided, of the same test.")
+    p_holm: float | None = Field(
+        ge=0, le=1, description="The same, corrected for the number of pairs (Holm 1979), not for choosing the first."
+    )
+    pooled_difference: float | None = Field(
+        description="Difference of the metric on the predictions of all folds together; mean over the seeds. Null, as "
+        "are the next ones, where the metric has no bootstrap."
+    )
+    pooled_interval: Interval | None = Field(
+        description="Paired bootstrap over authors. The trained models are taken as given: how much another training "
+        "would differ is not in it."
+    )
+    pooled_p_value: float | None = Field(ge=0, le=1, description="Two-sided, of the same bootstrap.")
+    pooled_p_holm: float | None = Field(ge=0, le=1, description="The same, corrected for the number of pairs.")
 
 
 class Confirmation(Frozen):
     """The whole of ``confirm.json``."""
 
-    schema_version: Literal[1] = Field(default=CONFIRM_SCHEMA_VERSION, description="Version of this schema.")
+    schema_version: Literal[2] = Field(default=CONFIRM_SCHEMA_VERSION, description="Version of this schema.")
     created: AwareDatetime = Field(description="When it was made, with time zone.")
     redsm5: str = Field(description="Version of redsm5.")
     study: str = Field(description="Name of the study.")
@@ -89,10 +116,22 @@ class Confirmation(Frozen):
     seeds: list[int] = Field(description="Of trainings and folds; the search had another one.")
     posts: int = Field(ge=1, description="Training and validation posts of the study.")
     authors: int = Field(ge=1, description="Their authors: what the bootstrap resamples.")
+    training_posts: int = Field(ge=1, description="Of them those that the trials of the search were trained on.")
+    refit_training_posts: float = Field(
+        gt=0, description="Posts that a refit is trained on, mean over seeds and folds."
+    )
+    test_to_training: float = Field(
+        gt=0, description="Posts tested to posts trained on, over all folds: in the variance of the corrected t-test."
+    )
     level: float = Field(gt=0, lt=1, description="Coverage of all intervals.")
     resamples: int = Field(ge=1, description="Of the bootstrap.")
     best: int | None = Field(description="The candidate with the best mean; null where none was confirmed.")
     candidates: list[Candidate] = Field(description="The best by their means first, failed ones last.")
-    differences: list[Difference] = Field(description="Of the best one to the others; empty for other metrics.")
+    differences: list[Difference] = Field(description="Of the best one to the other confirmed ones.")
     refits: list[Refit] = Field(description="All of them.")
     seconds: float = Field(ge=0, description="Of all refits.")
+
+    @property
+    def metric(self) -> str:
+        """The objective on a fold."""
+        return self.objective.removeprefix("val_")

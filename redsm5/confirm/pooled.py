@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import expit, logit
 
-from redsm5.confirm.calibration import Platt, fit_platt
 from redsm5.confirm.models import Calibration, Pooled
 from redsm5.metrics import criteria as crit
 from redsm5.metrics import evidence as ev
@@ -18,6 +17,7 @@ from redsm5.metrics.calibration import brier_score, expected_calibration_error
 from redsm5.metrics.evaluate import evaluate, resampled_scores
 from redsm5.metrics.evaluation import Evaluation, Interval
 from redsm5.metrics.paired import BoolArray, FloatArray, Paired, pair_up
+from redsm5.metrics.platt import Platt, fit_platt
 from redsm5.metrics.records import GoldPost, PredictedPost
 from redsm5.metrics.thresholds import fit_threshold
 
@@ -67,6 +67,17 @@ class OutOfFold:
     def evaluation(self, codes: tuple[str, ...]) -> Evaluation:
         """In full, without intervals; thresholds differ from fold to fold, so that none are given."""
         return evaluate(self.paired.gold, self.paired.predicted, codes, None, bootstrap=0)
+
+    def value(self, metric: str, posts: Set[str] | None = None) -> float | None:
+        """A metric at threshold 0.5; see ``pooled_value``."""
+        kept = [
+            (truth, guess)
+            for truth, guess in zip(self.paired.gold, self.paired.predicted, strict=True)
+            if posts is None or truth.post_id in posts
+        ]
+        codes = tuple(str(k) for k in range(self.paired.labels.shape[1]))
+        gold, predicted = zip(*kept, strict=True)
+        return evaluate(gold, predicted, codes, None, bootstrap=0).scalars().get(metric)
 
     @cached_property
     def _decisions(self) -> dict[str, BoolArray]:
@@ -119,6 +130,19 @@ def mean_scores(seeds: Sequence[OutOfFold], weights: FloatArray) -> dict[str, Fl
     """
     found = [one.scores(weights) for one in seeds]
     return {key: np.mean([scores[key] for scores in found], axis=0) for key in found[0]}
+
+
+def pooled_value(seeds: Sequence[OutOfFold], metric: str, posts: Set[str] | None = None) -> float | None:
+    """Any metric of the predictions of all folds together, mean over the seeds; None where one is undefined.
+
+    Args:
+        seeds: Of one candidate.
+        metric: Key of ``Evaluation.scalars``, at threshold 0.5.
+        posts: Ids of those that count; None for all.
+    """
+    found = [one.value(metric, posts) for one in seeds]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if len(known) == len(found) else None
 
 
 def pooled(seeds: Sequence[OutOfFold], resampled: Mapping[str, FloatArray], codes: tuple[str, ...]) -> Pooled:

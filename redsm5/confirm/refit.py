@@ -10,18 +10,42 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.trackers import PACKAGES
 from redsm5.children import end_with
+from redsm5.confirm.metric import metric_of
 from redsm5.confirm.models import Refit
-from redsm5.errors import Diverged, UserError
+from redsm5.confirm.sameness import Of
+from redsm5.errors import MachineFault
+from redsm5.hpo.messages import Ended
+from redsm5.metrics.evaluation import Frozen
 from redsm5.run.folder import RunFolder
-from redsm5.tracebacks import traceback_of
+from redsm5.run.lock import FolderHeld
 
+BEGUN = "begun.json"
+"""In the folder of a refit, before anything else: what it is of."""
 RESULT = "refit.json"
-"""In the folder of a refit, written when it has ended."""
+"""In the same folder, written when it has ended."""
 LOG = "log.txt"
 """In the same folder: what it printed."""
+KEPT = ("trained", "diverged")
+"""Endings that another try would not change; their result is kept."""
+
+
+class Begun(Frozen):
+    """``begun.json``."""
+
+    of: Of
+    halvings: int
+
+
+class Kept(Frozen):
+    """``refit.json``."""
+
+    of: Of
+    refit: Refit
 
 
 @dataclass(frozen=True)
@@ -36,8 +60,11 @@ class RefitTask:
         split_file: The split that leaves it out.
         folder: Of the refit.
         objective: The metric that the epoch is chosen by.
+        of: What decides it; what is there of something else is not used.
         gpu: The GPU to use, as CUDA_VISIBLE_DEVICES names it; None for those that there are.
         threads: Threads on the CPU, unless the config says so.
+        batches: What memory has made of the batches: options of ``redsm5 fit``.
+        halvings: How often it did.
     """
 
     trial: int
@@ -47,8 +74,11 @@ class RefitTask:
     split_file: str
     folder: str
     objective: str
+    of: Of
     gpu: str | None = None
     threads: int | None = None
+    batches: tuple[str, ...] = ()
+    halvings: int = 0
 
     @property
     def name(self) -> str:
@@ -61,37 +91,86 @@ class RefitTask:
         return [
             "--config", self.config, f"--seed_everything={self.seed}", f"--run_dir={self.folder}",
             f"--data.split_file={self.split_file}", "--data.folds=null", "--data.fold=null",
-            *(f"--trackers.{name}=false" for name in PACKAGES),
+            *(f"--trackers.{name}=false" for name in PACKAGES), *self.batches,
         ]  # fmt: skip
 
+    def failed(self, why: str) -> Refit:
+        """The result where there is none."""
+        return Refit(
+            trial=self.trial,
+            seed=self.seed,
+            fold=self.fold,
+            failed=why,
+            value=None,
+            val_value=None,
+            best_epoch=None,
+            epochs=0,
+            seconds=0.0,
+            halvings=self.halvings,
+        )
 
-def read_refit(folder: Path) -> Refit | None:
-    """What a refit came to; None where it has not ended."""
-    path = folder / RESULT
-    return Refit.model_validate_json(path.read_bytes()) if path.exists() else None
+
+def read_refit(task: RefitTask) -> Refit | None:
+    """What a refit came to; None where it has not ended, or was one of something else.
+
+    A process may have been killed between its result and the removal of what shows posts: that is made good.
+    """
+    path = Path(task.folder) / RESULT
+    try:
+        kept = Kept.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    if kept.of != task.of:
+        return None
+    remove_what_shows_posts(path.parent)
+    return kept.refit
+
+
+def make_folder(task: RefitTask) -> Begun | None:
+    """See that the folder of a refit holds nothing of another one.
+
+    Returns:
+        How this one was begun, where a run of it is there.
+    """
+    folder, path = Path(task.folder), Path(task.folder) / BEGUN
+    try:
+        begun = Begun.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        begun = None
+    if begun is not None and begun.of == task.of and (folder / "config.yaml").exists():
+        return begun
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_text_atomically(path, Begun(of=task.of, halvings=task.halvings).model_dump_json() + "\n")
+    return None
+
+
+def remove_what_shows_posts(folder: Path) -> None:
+    """Of a refit that has ended: the pages, and what only a training needs."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for page in folder.glob("view-*.html"):
+        page.unlink(missing_ok=True)
 
 
 def serve(task: RefitTask, pipe: Connection) -> None:
-    """Train and evaluate, leave the result in the folder, and send None, or the sentence why there is none."""
-    from redsm5.hpo.child import print_into
+    """Train and evaluate, leave the result in the folder, and send how it ended."""
+    from redsm5.hpo.child import ending_of, print_into
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends this one
     end_with(pipe)
     if task.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = task.gpu
     folder = Path(task.folder)
-    folder.mkdir(parents=True, exist_ok=True)
     print_into(str(folder / LOG))
-    try:
-        pipe.send(_refit(task, folder))
-    except UserError as error:
-        pipe.send(str(error))
-    except Exception as error:
-        print(traceback_of(error), flush=True)
-        pipe.send(f"it crashed ({type(error).__name__}); the traceback is in {folder / LOG}")
+    how, reason, detail = ending_of(lambda: _refit(task, folder), str(folder / LOG))
+    if how in KEPT:
+        result = _result(task, RunFolder(folder), detail if how == "diverged" else "")
+        write_text_atomically(folder / RESULT, Kept(of=task.of, refit=result).model_dump_json(indent=2) + "\n")
+        remove_what_shows_posts(folder)
+    pipe.send(Ended(how, reason, detail))
 
 
-def _refit(task: RefitTask, folder: Path) -> str | None:
+def _refit(task: RefitTask, folder: Path) -> int:
     import torch
 
     from redsm5.run import fit
@@ -99,15 +178,12 @@ def _refit(task: RefitTask, folder: Path) -> str | None:
 
     if task.threads is not None:
         torch.set_num_threads(task.threads)
-    run, failed = RunFolder(folder), ""
     try:
-        if not run.is_finished and (code := fit.run(task.args)):
-            return f"it ended with exit code {code}; {folder / LOG} says why"
-        run_on_part([str(folder)], "test")
-    except Diverged as error:
-        failed = str(error)
-    _keep(folder, _result(task, run, failed))
-    return None
+        if not RunFolder(folder).is_finished and (code := fit.run(task.args)):
+            return code
+        return run_on_part([str(folder)], "test")
+    except FolderHeld as error:  # by a training that has not yet seen that its parent is gone: no fault of this one
+        raise MachineFault(str(error)) from error
 
 
 def _result(task: RefitTask, run: RunFolder, failed: str) -> Refit:
@@ -116,24 +192,13 @@ def _result(task: RefitTask, run: RunFolder, failed: str) -> Refit:
     facts = json.loads(run.training.read_text(encoding="utf-8")) if run.training.exists() else {}
     value = None
     if not failed:
-        scored = read_report(run.report).evaluations["test"].scalars()
-        value = scored.get(task.objective.removeprefix("val_"))
-    return Refit(
-        trial=task.trial,
-        seed=task.seed,
-        fold=task.fold,
-        failed=failed,
-        value=value,
-        val_value=facts.get("best_value"),
-        best_epoch=facts.get("best_epoch"),
-        epochs=facts.get("epochs", 0),
-        seconds=facts.get("seconds", 0.0),
+        value = read_report(run.report).evaluations["test"].scalars().get(metric_of(task.objective))
+    return task.failed(failed).model_copy(
+        update={
+            "value": value,
+            "val_value": facts.get("best_value"),
+            "best_epoch": facts.get("best_epoch"),
+            "epochs": facts.get("epochs", 0),
+            "seconds": facts.get("seconds", 0.0),
+        }
     )
-
-
-def _keep(folder: Path, result: Refit) -> None:
-    """The result first, then nothing that only a training needs, or that shows posts."""
-    write_text_atomically(folder / RESULT, result.model_dump_json(indent=2) + "\n")
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    for page in folder.glob("view-*.html"):
-        page.unlink(missing_ok=True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from redsm5.children import ending, forked
+from redsm5.children import SERVER_GONE, ending, forked
 from redsm5.confirm.models import Refit
-from redsm5.confirm.refit import LOG, RefitTask, read_refit, serve
+from redsm5.confirm.refit import KEPT, LOG, RefitTask, make_folder, read_refit, serve
 from redsm5.errors import UserError
+from redsm5.hpo.messages import Ended
+from redsm5.hpo.trial import KILLS, batch_options, batches_of, half_batches, oom_kills
 
 
 @dataclass
@@ -24,12 +27,16 @@ class _Running:
     pipe: Connection
     until: ExitStack
     gpu: str | None
+    oom_kills: int
 
 
 def run_refits(
     tasks: Sequence[RefitTask], *, workers: int, gpus: Sequence[str], tell: Callable[[Refit, bool], None]
 ) -> list[Refit]:
-    """Train what has not been trained.
+    """Train what has not been trained; what goes wrong with one is its own failure, and the others are trained.
+
+    One for which memory is not enough begins again with half the batch and twice the accumulation; one that is killed
+    goes on, twice. What has failed is tried again by the next call, unless it diverged.
 
     Args:
         tasks: All refits.
@@ -41,33 +48,44 @@ def run_refits(
         The results, in the order of the tasks.
 
     Raises:
-        UserError: One was refused, crashed or was killed; the others that ran at that time go on by the next call.
+        UserError: A disk is full, or the folder of one is held by another process.
     """
     results: dict[str, Refit] = {}
     for task in tasks:
-        if (found := read_refit(Path(task.folder))) is not None:
+        if (found := read_refit(task)) is not None:
             results[task.folder] = found
             tell(found, False)
-    waiting = iter([task for task in tasks if task.folder not in results])
+    waiting = deque(task for task in tasks if task.folder not in results)
+    kills: dict[str, int] = {}
     free: list[str | None] = list(gpus[:workers]) or [None] * workers
     running: list[_Running] = []
     with ExitStack() as all_of_them:
         while True:
-            for task in islice(waiting, len(free)):
-                gpu = free.pop()
-                until = all_of_them.enter_context(ExitStack())
-                process, pipe = until.enter_context(forked(serve, replace(task, gpu=gpu)))
-                running.append(_Running(task, process, pipe, until, gpu))
+            while waiting and free:
+                running.append(_started(waiting.popleft(), free.pop(), all_of_them))
             if not running:
                 break
             for one in _ended(running):
-                result = _result(one)
+                how = _how(one)
                 one.until.close()
                 running.remove(one)
                 free.append(one.gpu)
-                results[one.task.folder] = result
+                if (again := _again(one.task, how, kills)) is not None:
+                    waiting.appendleft(again)
+                    continue
+                results[one.task.folder] = result = _result(one.task, how)
                 tell(result, True)
     return [results[task.folder] for task in tasks]
+
+
+def _started(task: RefitTask, gpu: str | None, all_of_them: ExitStack) -> _Running:
+    if (begun := make_folder(task)) is not None and (batches := batches_of(Path(task.folder))):
+        # It goes on with those that it was begun with.
+        task = replace(task, batches=tuple(batch_options(batches)), halvings=begun.halvings)
+    until = all_of_them.enter_context(ExitStack())
+    before = oom_kills()
+    process, pipe = until.enter_context(forked(serve, replace(task, gpu=gpu)))
+    return _Running(task, process, pipe, until, gpu, before)
 
 
 def _ended(running: Sequence[_Running]) -> Iterator[_Running]:
@@ -75,16 +93,39 @@ def _ended(running: Sequence[_Running]) -> Iterator[_Running]:
     yield from [one for one in running if one.pipe in ready]
 
 
-def _result(one: _Running) -> Refit:
+def _how(one: _Running) -> Ended:
     try:
-        said: str | None = one.pipe.recv()
+        said: Ended = one.pipe.recv()
+        return said
     except (EOFError, ConnectionResetError):
         one.process.join()
-        said = f"its process {ending(one.process.exitcode)}; {Path(one.task.folder) / LOG} may say more"
-    found = read_refit(Path(one.task.folder))
-    if said is not None or found is None:
-        raise UserError(f"{one.task.name}: {said}; the same command goes on")
-    return found
+    code = one.process.exitcode
+    detail = f"its process {ending(code)}; {Path(one.task.folder) / LOG} may say more"
+    if oom_kills() > one.oom_kills:
+        return Ended("out of memory", detail=detail)
+    return Ended("killed" if code is not None and (code < 0 or code == SERVER_GONE) else "crashed", detail=detail)
+
+
+def _again(task: RefitTask, how: Ended, kills: dict[str, int]) -> RefitTask | None:
+    """What is to be tried next where a training did not end; None where it is at its end."""
+    folder = Path(task.folder)
+    if how.how == "out of memory" and (smaller := half_batches(folder)) is not None:
+        shutil.rmtree(folder)  # another batch is another run
+        return replace(task, batches=tuple(batch_options(smaller.options)), halvings=task.halvings + 1)
+    if how.how == "killed" and kills.get(task.folder, 0) < KILLS:
+        kills[task.folder] = kills.get(task.folder, 0) + 1
+        return task
+    if how.how == "differs" and folder.exists():
+        shutil.rmtree(folder)
+        return replace(task, batches=())
+    return None
+
+
+def _result(task: RefitTask, how: Ended) -> Refit:
+    if how.how == "machine":
+        raise UserError(f"{task.name}: {how.detail}; the same command goes on")
+    found = read_refit(task) if how.how in KEPT else None
+    return found if found is not None else task.failed(how.detail or how.reason or how.how)
 
 
 class Clock:

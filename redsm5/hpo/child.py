@@ -46,7 +46,10 @@ def serve(task: Task, pipe: Connection) -> None:
 
     folder = Path(task.run_dir)
     watcher = Watcher(task.objective, task.prune_by, folder, task.asked, lambda message: bool(ask(message)))
-    how, reason, detail = _fit(task, watcher, lambda args: ask(Stage(tuple(args))))
+    args = [*task.args, f"--run_dir={task.run_dir}"]
+    how, reason, detail = ending_of(
+        lambda: fit.run(args, watcher, make_stage=lambda stage: ask(Stage(tuple(stage)))), task.log
+    )
     if how == "trained" and (folder / PRUNED).exists():
         how = "pruned"
     peak = _peak_gb()
@@ -74,9 +77,15 @@ def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
     pipe.send(code)
 
 
-def _fit(task: Task, watcher: Watcher, make_stage: Callable[[list[str]], int]) -> tuple[Ending, str, str]:
+def ending_of(do: Callable[[], int], log: str) -> tuple[Ending, str, str]:
+    """How a fit ends: in a word, in a few, and as a sentence.
+
+    Args:
+        do: The fit; returns an exit code.
+        log: Where it prints to.
+    """
     try:
-        code = fit.run([*task.args, f"--run_dir={task.run_dir}"], watcher, make_stage=make_stage)
+        code = do()
     except OutOfMemory as error:
         return "out of memory", "out of memory", str(error)
     except Diverged as error:
@@ -92,9 +101,9 @@ def _fit(task: Task, watcher: Watcher, make_stage: Callable[[list[str]], int]) -
             return "out of memory", "out of memory", type(error).__name__
         print(traceback_of(error), flush=True)
         if disk_fails(error):
-            return "machine", "machine", machine_fails(task.log)
-        return "crashed", f"crashed: {type(error).__name__} at {_place(error)}", f"the traceback is in {task.log}"
-    return _of_code(code, task.log)
+            return "machine", "machine", machine_fails(log)
+        return "crashed", f"crashed: {type(error).__name__} at {_place(error)}", f"the traceback is in {log}"
+    return _of_code(code, log)
 
 
 def _of_code(code: int, log: str) -> tuple[Ending, str, str]:

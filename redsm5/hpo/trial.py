@@ -96,23 +96,23 @@ def run_attempt(
     halved = _halved_before(folder)
     kills = 0
     started = time.monotonic()
-    options = [*args, *_options(_batches(run_dir) or (halved[-1].options if halved else {}))]
+    options = [*args, *batch_options(batches_of(run_dir) or (halved[-1].options if halved else {}))]
     while True:
         if RunFolder(run_dir).is_finished:  # its worker was gone before it could tell
             ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=_memory(run_dir))
             break
-        before = _oom_kills()
+        before = oom_kills()
         ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, str(folder / LOG), time.monotonic()))
-        if ended.how == "killed" and _oom_kills() > before:
+        if ended.how == "killed" and oom_kills() > before:
             ended = replace(ended, how="out of memory", reason="out of memory")
         if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
             halved.append(smaller)
             write_text_atomically(folder / BATCHES, json.dumps([one.options for one in halved]) + "\n")
-            options = [*args, *_options(smaller.options)]
+            options = [*args, *batch_options(smaller.options)]
             shutil.rmtree(run_dir)  # another batch is another run
             continue
         if ended.how == "differs":  # of another version of redsm5, or another machine: it cannot go on
-            options = [*args, *_options(halved[-1].options if halved else {})]
+            options = [*args, *batch_options(halved[-1].options if halved else {})]
             shutil.rmtree(run_dir)
             continue
         if ended.how == "killed" and ended.reason in FROM_OUTSIDE and kills < KILLS:
@@ -127,7 +127,7 @@ def run_attempt(
 
 def half_batches(run_dir: Path) -> Halved | None:
     """Half of the batches of a run, with twice the accumulation; None where they cannot be halved, or are not known."""
-    options = _batches(run_dir)
+    options = batches_of(run_dir)
     if not options:
         return None
     length = _config(run_dir)["data.max_length"]
@@ -142,7 +142,7 @@ def half_batches(run_dir: Path) -> Halved | None:
     return Halved(options)
 
 
-def _batches(run_dir: Path) -> dict[str, int]:
+def batches_of(run_dir: Path) -> dict[str, int]:
     """The options that say how large the batches of a run are; empty where there is none."""
     config = _config(run_dir)
     prefix = "data.batching.init_args."
@@ -164,7 +164,8 @@ def _memory(run_dir: Path) -> float | None:
     return float(json.loads(path.read_text(encoding="utf-8"))["gb"]) if path.exists() else None
 
 
-def _options(batches: Mapping[str, int]) -> list[str]:
+def batch_options(batches: Mapping[str, int]) -> list[str]:
+    """The options of ``redsm5 fit`` that set them."""
     return [f"--{key}={size}" for key, size in batches.items()]
 
 
@@ -227,7 +228,7 @@ def _value(given: Any) -> Any:
     return yaml.safe_load(given) if isinstance(given, str) else given
 
 
-def _oom_kills() -> int:
+def oom_kills() -> int:
     """Processes that the kernel has killed for want of memory since the system was started; 0 where it does not say."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()

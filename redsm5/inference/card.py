@@ -35,11 +35,23 @@ REDDIT = (
     "{these} are users of Reddit who wrote in English: younger, and more often male, than people in general; experts "
     "judged their sentences."
 )
+TUNED = "Thresholds were tuned per criterion on the validation part only."
+CONFIRMED = (
+    "These figures are at thresholds that were tuned per criterion on the validation part; the model decides at "
+    "others, of which below."
+)
 PART_NAMES: dict[Part, str] = {"val": "validation", "test": "test"}
 
 
 def model_card(
-    report: Report, criteria: Sequence[Criterion], base: Base, kind: Literal["whole", "adapter_only"], name: str
+    report: Report,
+    criteria: Sequence[Criterion],
+    base: Base,
+    kind: Literal["whole", "adapter_only"],
+    name: str,
+    *,
+    search: str = "",
+    confirmed: bool = False,
 ) -> str:
     """The card as Markdown.
 
@@ -49,6 +61,8 @@ def model_card(
         base: The encoder that was trained.
         kind: What the folder holds.
         name: Of the folder.
+        search: Sections on the search that the run is from.
+        confirmed: Whether thresholds and calibration are from out-of-fold predictions.
     """
     part: Part = "test" if "test" in report.evaluations else "val"
     evaluation = report.evaluations[part]
@@ -69,6 +83,9 @@ def model_card(
         table=_table(evaluation),
         posts=report.corpus.posts,
         notice=f"\n{SYNTHETIC}\n" if report.corpus.synthetic else "",
+        calibrated="calibrated" if confirmed else "not calibrated",
+        thresholds=CONFIRMED if confirmed else TUNED,
+        search=f"{search}\n\n" if search else "",
         limits="\n".join(f"- {limit}" for limit in _limits(report.corpus, criteria)),
         source=_source(report.corpus),
         source_hash=report.corpus.sha256[:16],

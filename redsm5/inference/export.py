@@ -18,6 +18,7 @@ from redsm5.atomic import sync
 from redsm5.checkpoints.manifest import Base
 from redsm5.errors import UserError
 from redsm5.inference.build import build_network
+from redsm5.inference.calibrated import Shipped
 from redsm5.inference.card import model_card
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
@@ -38,7 +39,15 @@ MERGE_TOLERANCE = 1e-4
 """How far its probabilities may be from those of the run where weights were added up beforehand."""
 
 
-def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool = False) -> None:
+def export(
+    run: str | Path,
+    out: Path,
+    *,
+    kind: Kind = "whole",
+    overwrite: bool = False,
+    search: str = "",
+    shipped: Shipped | None = None,
+) -> None:
     """Write the model of a run into a folder, whole or not at all, and see that it predicts the same.
 
     Args:
@@ -47,6 +56,8 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         kind: ``whole``: every weight, those of LoRA and its kin folded into the encoder's; ``adapter_only``: what was
             trained, on top of a base that is named by its id, revision and hash.
         overwrite: Replace an exported model that is there.
+        search: Sections of the card on the search that the run is from.
+        shipped: Thresholds and calibration in place of those of the run.
 
     Raises:
         UserError: The run is not finished, the folder exists or cannot be written, or nothing was left untrained.
@@ -56,6 +67,8 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         raise UserError(f"{run} is no folder of a run; give the run_dir of a finished fit")
     _refuse_existing(out, overwrite)
     files = read_model(source.path)
+    if shipped is not None:
+        shipped.check(files.criteria)
     config = yaml.safe_load(source.config.read_text(encoding="utf-8"))
     recipe = read_recipe(config, str(source.config))
     n_outputs = recipe.data.format.build(files.criteria, files.tokenizer).n_outputs
@@ -82,13 +95,17 @@ def export(run: str | Path, out: Path, *, kind: Kind = "whole", overwrite: bool 
         aside.path.mkdir()
         _write_yaml(aside.config, kept)
         shutil.copyfile(source.criteria, aside.criteria)
-        shutil.copyfile(source.thresholds, aside.thresholds)
+        if shipped is None:
+            shutil.copyfile(source.thresholds, aside.thresholds)
+        else:
+            aside.thresholds.write_text(shipped.thresholds_json, encoding="utf-8")
+            aside.calibration.write_text(shipped.calibration_json, encoding="utf-8")
         aside.encoder.mkdir()
         network.encoder.config.to_json_file(aside.encoder / "config.json", use_diff=False)
         write_tokenizer(files.tokenizer, aside.tokenizer)
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, aside.weights)
         report = read_report(source.report)
-        card = model_card(report, files.criteria, base, kind, out.name)
+        card = model_card(report, files.criteria, base, kind, out.name, search=search, confirmed=shipped is not None)
         aside.card.write_text(card, encoding="utf-8")
         _write_manifest(aside, base, kind)
         _check_same(files, aside, tolerance=MERGE_TOLERANCE if fold else 0.0)
@@ -138,7 +155,8 @@ def _write_manifest(folder: ExportFolder, base: Base, kind: Kind) -> None:
 
 def _check_same(files: ModelFiles, exported: ExportFolder, *, tolerance: float) -> None:
     [ours] = NetworkPredictor(_in_fp32(files), device="cpu").predict([PROBE])
-    [theirs] = NetworkPredictor(_in_fp32(read_model(exported.path)), device="cpu").predict([PROBE])
+    found = replace(read_model(exported.path), thresholds=files.thresholds, calibration=None)  # these may be others
+    [theirs] = NetworkPredictor(_in_fp32(found), device="cpu").predict([PROBE])
     apart = max(abs(ours.probabilities[code] - theirs.probabilities[code]) for code in ours.probabilities)
     if apart > tolerance or (tolerance == 0.0 and ours != theirs):
         raise RuntimeError(f"the exported model does not predict as its run does (probabilities differ by {apart:.1e})")

@@ -43,6 +43,11 @@ class ExportFolder:
         return self.path / "thresholds.json"
 
     @property
+    def calibration(self) -> Path:
+        """How probabilities are to be read; only of a model that was exported with it."""
+        return self.path / "calibration.json"
+
+    @property
     def weights(self) -> Path:
         """The tensors."""
         return self.path / "model.safetensors"

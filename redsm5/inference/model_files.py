@@ -17,6 +17,7 @@ from redsm5.checkpoints.store import read_checkpoint
 from redsm5.datamodules.corpus import Criterion
 from redsm5.datamodules.criteria import load_criteria
 from redsm5.errors import UserError
+from redsm5.inference.calibrated import Calibration, read_calibration
 from redsm5.inference.manifest import MANIFEST, ExportFolder, Manifest
 from redsm5.inference.recipe import Recipe, read_recipe
 from redsm5.metrics.thresholds import threshold_of
@@ -38,11 +39,12 @@ class ModelFiles:
     Attributes:
         recipe: Its options; the encoder's id is a folder for an exported model that holds its encoder.
         criteria: In the order of the outputs.
-        thresholds: In the same order.
+        thresholds: In the same order, for the probabilities that the network gives.
         tokenizer: Of the encoder.
         state: The network's tensors by name, those of ``base`` left out.
         base: The pretrained encoder to be loaded first; None where ``state`` is all.
         identity: Hash of all that decides a prediction.
+        calibration: How its probabilities are to be read; None where they stay as they are.
     """
 
     recipe: Recipe
@@ -52,6 +54,7 @@ class ModelFiles:
     state: dict[str, Tensor]
     base: Base | None
     identity: str
+    calibration: Calibration | None = None
 
 
 def read_model(path: str | Path) -> ModelFiles:
@@ -88,14 +91,18 @@ def _read_export(folder: ExportFolder) -> ModelFiles:
             raise UserError(f"{file} is damaged (its SHA-256 differs from {MANIFEST}); copy or export it again")
     whole = manifest.kind == "whole"
     recipe = read_recipe(_yaml(folder.config), str(folder.config))
+    criteria = load_criteria(str(folder.criteria))
+    thresholds = _thresholds(folder.thresholds, criteria)
+    calibrated = folder.calibration.name in manifest.files
     return ModelFiles(
         recipe=recipe.with_random_encoder(folder.encoder) if whole else recipe,
-        criteria=load_criteria(str(folder.criteria)),
-        thresholds=_thresholds(folder.thresholds, load_criteria(str(folder.criteria))),
+        criteria=criteria,
+        thresholds=thresholds,
         tokenizer=_exported_tokenizer(folder.tokenizer),
         state=load_file(folder.weights),
         base=None if whole else manifest.base,
         identity=sha256_of(folder.manifest),
+        calibration=read_calibration(folder.calibration, criteria, thresholds) if calibrated else None,
     )
 
 

@@ -38,7 +38,9 @@ class NetworkPredictor(Predictor):
 
     def __init__(self, files: ModelFiles, *, device: str = "auto", batch_tokens: int = BATCH_TOKENS) -> None:
         self.criteria = files.criteria
-        self.thresholds = files.thresholds
+        self.thresholds = files.thresholds if files.calibration is None else files.calibration.thresholds
+        self.calibrated = files.calibration is not None
+        self._calibration = files.calibration
         self.identity = files.identity
         self.recipe = files.recipe
         self.device = device_of(device)
@@ -73,7 +75,8 @@ class NetworkPredictor(Predictor):
                 with self._autocast():
                     output = self.network(batch)
                 collector.add(batch, output, self.network.evidence_head)
-        return collector.result([post.id for post in posts])
+        predicted = collector.result([post.id for post in posts])
+        return predicted if self._calibration is None else self._calibration(predicted)
 
     def _examples(self, posts: int) -> list[Example]:
         format = self.recipe.data.format

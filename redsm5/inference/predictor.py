@@ -25,7 +25,7 @@ class Prediction:
     """What a model says of one text.
 
     Attributes:
-        probabilities: Per criterion, 0 to 1, not calibrated.
+        probabilities: Per criterion, 0 to 1; calibrated where the predictor is.
         decisions: Per criterion, whether the probability is at or above the criterion's threshold.
         spans: Per criterion, the spans that beat the null option, best first; offsets count characters of the text.
     """
@@ -48,12 +48,14 @@ class Predictor(ABC):
         thresholds: In the same order.
         identity: Hash of all that decides a prediction, the device aside.
         batch_tokens: Padded tokens per batch.
+        calibrated: Whether probabilities are: those of a model that was exported with ``--confirmed``.
     """
 
     criteria: tuple[Criterion, ...]
     thresholds: tuple[float, ...]
     identity: str
     batch_tokens: int
+    calibrated: bool = False
 
     @property
     def codes(self) -> tuple[str, ...]:

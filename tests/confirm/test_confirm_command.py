@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -17,6 +19,7 @@ from sklearn.metrics import f1_score
 
 from redsm5.cli import main
 from redsm5.confirm import refits as running
+from redsm5.hpo.study import load_study
 from redsm5.report.schema import report_schema
 
 ASKED = ("--top", "2", "--seeds", "2", "--folds", "2")
@@ -48,6 +51,17 @@ def read(study):
     return json.loads((study / "confirm.json").read_text(encoding="utf-8"))
 
 
+def study_split(study):
+    return json.loads(next(study.glob("trials/00000/*/split.json")).read_text(encoding="utf-8"))["parts"]
+
+
+def folds_of(study):
+    """Posts tested and trained on, of each fold."""
+    rows = [list(csv.DictReader(path.open(encoding="utf-8"))) for path in study.glob("confirm/*/seed-*-fold-*.csv")]
+    counts = [Counter(row["split"] for row in one) for one in rows]
+    return [count["test"] for count in counts], [count["train"] for count in counts]
+
+
 def refit_folders(study):
     return sorted(path.parent for path in study.glob("confirm/*/trial-*/seed-*/fold-*/refit.json"))
 
@@ -65,7 +79,7 @@ def test_confirm_trains_each_trial_on_each_fold_with_each_seed(confirmed):
 
 
 def test_confirm_never_shows_a_training_its_fold_or_the_test_posts(confirmed):
-    split = json.loads(next(confirmed.glob("trials/00000/*/split.json")).read_text(encoding="utf-8"))["parts"]
+    split = study_split(confirmed)
     tested = {}
     for path in confirmed.glob("confirm/*/seed-*-fold-*.csv"):
         rows = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
@@ -82,20 +96,36 @@ def test_confirm_never_shows_a_training_its_fold_or_the_test_posts(confirmed):
 
 def test_confirm_reports_what_its_refits_say(confirmed):
     found = read(confirmed)
+    tested, trained = folds_of(confirmed)
+    ratio = np.sum(tested) / np.sum(trained)
+    assert ratio > 1  # half of the posts, and of the other half some validate
+    assert found["test_to_training"] == pytest.approx(ratio)
+    assert found["refit_training_posts"] == pytest.approx(np.mean(trained))
+    assert found["training_posts"] == len(study_split(confirmed)["train"])
     for one in found["candidates"]:
         values = [refit["value"] for refit in found["refits"] if refit["trial"] == one["trial"]]
         assert one["mean"] == pytest.approx(np.mean(values))
         assert one["deviation"] == pytest.approx(np.std(values, ddof=1))
-        half = stats.t.ppf(0.975, 3) * np.sqrt((1 / 4 + 1) * np.var(values, ddof=1))
+        half = stats.t.ppf(0.975, 3) * np.sqrt((1 / 4 + ratio) * np.var(values, ddof=1))
         assert one["interval"]["high"] - one["mean"] == pytest.approx(half)
-        assert one["gap"] == pytest.approx(one["search_value"] - one["mean"])
+        assert one["search_difference"] == pytest.approx(one["search_value"] - one["mean"])
     means = [one["mean"] for one in found["candidates"]]
     assert means == sorted(means, reverse=True)
     assert found["best"] == found["candidates"][0]["trial"]
     [apart] = found["differences"]
+    values = {(refit["trial"], refit["seed"], refit["fold"]): refit["value"] for refit in found["refits"]}
+    pairs = [values[apart["trial"], s, f] - value for (trial, s, f), value in values.items() if trial == apart["other"]]
+    assert apart["refits"] == len(pairs) == 4
+    assert apart["difference"] == pytest.approx(np.mean(pairs))
+    assert apart["difference"] == pytest.approx(means[0] - means[1])
+    error = np.sqrt((1 / 4 + ratio) * np.var(pairs, ddof=1))
+    assert apart["p_value"] == pytest.approx(2 * stats.t.sf(abs(np.mean(pairs)) / error, 3))
+    assert apart["p_holm"] == apart["p_value"]  # of one pair
+    assert apart["interval"]["low"] == pytest.approx(np.mean(pairs) - stats.t.ppf(0.975, 3) * error)
     first, second = (one["pooled"]["scores"]["f1_macro"] for one in found["candidates"])
-    assert apart["difference"] == pytest.approx(first - second)
-    assert apart["interval"]["low"] <= apart["difference"] <= apart["interval"]["high"]
+    assert [one["pooled_value"] for one in found["candidates"]] == pytest.approx([first, second])
+    assert apart["pooled_difference"] == pytest.approx(first - second)
+    assert apart["pooled_interval"]["low"] <= apart["pooled_difference"] <= apart["pooled_interval"]["high"]
 
 
 def test_confirm_pools_the_predictions_of_all_folds(confirmed, tiny_corpus_dir):
@@ -103,7 +133,7 @@ def test_confirm_pools_the_predictions_of_all_folds(confirmed, tiny_corpus_dir):
     with (tiny_corpus_dir / "redsm5_annotations.csv").open(encoding="utf-8", newline="") as file:
         has = {(row["post_id"], row["DSM5_symptom"]) for row in csv.DictReader(file) if row["status"] == "1"}
     for one in found["candidates"]:
-        scores = []
+        scores, unselected = [], []
         for seed in found["seeds"]:
             folders = confirmed.glob(f"confirm/*/trial-{one['trial']:05d}/seed-{seed}/fold-*")
             files = [(folder / "predictions-test.jsonl").read_text(encoding="utf-8") for folder in folders]
@@ -116,7 +146,12 @@ def test_confirm_pools_the_predictions_of_all_folds(confirmed, tiny_corpus_dir):
             truth = np.array([[(post, code) in has for code in codes] for post in posts])
             guess = np.array([[of[post, code] >= 0.5 for code in codes] for post in posts])
             scores.append(f1_score(truth, guess, average="macro", zero_division=0))
+            own = [i for i, post in enumerate(posts) if post in study_split(confirmed)["train"]]
+            assert 0 < len(own) < len(posts)
+            has_any = truth[own].any(0)  # a criterion without support is in no mean
+            unselected.append(f1_score(truth[own][:, has_any], guess[own][:, has_any], average="macro"))
         assert one["pooled"]["scores"]["f1_macro"] == pytest.approx(np.mean(scores))
+        assert one["unselected_value"] == pytest.approx(np.mean(unselected))
 
 
 def test_confirm_again_trains_nothing(confirmed, capfd):
@@ -173,18 +208,36 @@ def test_confirm_goes_on_when_a_training_is_killed(study, capfd):
     assert len(read(study)["refits"]) == 8
 
 
-def test_confirm_says_which_refits_failed(study, monkeypatch, capfd):
-    [path] = [study / f"trials/{one['trial']:05d}/config.yaml" for one in _best(study)[:1]]
+def test_confirm_says_which_refits_failed_and_confirms_the_others(study, capfd):
+    """Of three the best diverges, and the config of the next one cannot be used any more."""
+    diverging, refused, good = (one["trial"] for one in _best(study))
+    path = study / f"trials/{diverging:05d}/config.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    lr: ", "    lr: 1.0e+30  # "), encoding="utf-8")
-    assert main(["confirm", str(study), *ASKED]) == 0
+    path = study / f"trials/{refused:05d}/config.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "oops: 1\n", encoding="utf-8")
+    assert main(["confirm", str(study), "--top", "3", *ASKED[2:]]) == 0
     found = read(study)
-    last = found["candidates"][-1]
-    assert len(last["failed"]) == 4
-    assert last["mean"] is last["pooled"] is None
-    assert found["best"] == found["candidates"][0]["trial"] != last["trial"]
+    first, *others = found["candidates"]
+    assert found["best"] == first["trial"] == good
+    assert {one["trial"] for one in others} == {diverging, refused}
+    for one in others:
+        assert len(one["failed"]) == 4
+        assert one["mean"] is one["pooled"] is None
+        assert ("oops" in one["failed"][0]) == (one["trial"] == refused)
     assert found["differences"] == []
     assert "failed" in capfd.readouterr().out
+
+
+def test_confirm_by_a_metric_that_folds_have_not_is_a_sentence_before_any_training(study, monkeypatch, capfd):
+    def load(settings):
+        found = load_study(settings)
+        return replace(found, plan=replace(found.plan, objective="val_loss"))
+
+    monkeypatch.setattr("redsm5.hpo.study.load_study", load)
+    assert main(["confirm", str(study), *ASKED]) == 2
+    assert "val_loss, which is not computed on folds" in capfd.readouterr().err
+    assert not (study / "confirm").exists()
 
 
 def _best(study):

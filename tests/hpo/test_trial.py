@@ -173,7 +173,7 @@ def test_attempt_starts_over_where_its_config_is_another_one_now(tmp_path):
 
 def test_attempt_takes_a_kill_by_the_kernel_for_want_of_memory(tmp_path, monkeypatch):
     counts = iter([0, 1, 1, 1])
-    monkeypatch.setattr(trial, "_oom_kills", lambda: next(counts))
+    monkeypatch.setattr(trial, "oom_kills", lambda: next(counts))
     outcome = attempt(tmp_path, Fits(KILLED, DONE, best_value=0.5, best_epoch=0, epochs=1))
     assert [h.options["data.batching.train"] for h in outcome.halved] == [4]
     assert outcome.kills == 0
@@ -268,7 +268,7 @@ def test_written_config_pretrains_again_and_needs_no_cache(tmp_path):
 
 
 def test_oom_kills_are_counted_by_the_kernel():
-    count = trial._oom_kills()
+    count = trial.oom_kills()
     assert count >= 0
     assert math.isfinite(count)
     assert os.path.exists("/proc/vmstat") or count == 0

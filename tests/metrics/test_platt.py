@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from redsm5.confirm.calibration import Platt, fit_platt
 from redsm5.metrics.calibration import expected_calibration_error
+from redsm5.metrics.platt import Platt, fit_platt
 
 
 def test_platt_of_many_posts_is_logistic_regression():

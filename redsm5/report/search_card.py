@@ -1,0 +1,197 @@
+"""What a model card says of the search that a model is from, and of its confirmation. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from redsm5.confirm.models import Calibration, Candidate, Confirmation, Difference
+from redsm5.metrics.evaluation import Interval
+from redsm5.metrics.platt import Platt
+from redsm5.report.study_models import StudyReport, TrialReport
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model is from, as far as files say.
+
+    Attributes:
+        trial: The trial that it is.
+        rank: Among the trials that were trained to their end; None where it is not known.
+        study: The search; None where it has not ended.
+        confirmation: Of its best trials; None where there was none.
+        tested: Whether this run was evaluated on the test part.
+        confirmed: Whether the export has thresholds and calibration of the confirmation.
+    """
+
+    trial: TrialReport
+    rank: int | None = None
+    study: StudyReport | None = None
+    confirmation: Confirmation | None = None
+    tested: bool = False
+    confirmed: bool = False
+
+
+def search_sections(origin: Origin) -> str:
+    """Sections of the card, as Markdown."""
+    sections = [("How it was found", _search(origin))]
+    if (found := origin.confirmation) is not None:
+        sections.append(("Whether it holds", _confirmed(origin.trial.trial, found)))
+        if origin.confirmed:
+            sections.append(("Thresholds and calibration", _shipped(candidate_of(found, origin.trial.trial), found)))
+    return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections)
+
+
+def candidate_of(found: Confirmation, trial: int) -> Candidate | None:
+    """The candidate that a trial is; None where it is none of them."""
+    return next((one for one in found.candidates if one.trial == trial), None)
+
+
+def _search(origin: Origin) -> list[str]:
+    trial, study = origin.trial, origin.study
+    metric = trial.objective.removeprefix("val_")
+    of = "" if study is None else f" of {study.counts.complete} that were trained to their end"
+    rank = "" if origin.rank is None else f", rank {origin.rank}{of}"
+    lines = [
+        f"- trial {trial.trial} of a hyperparameter search with redsm5{rank}",
+        f"- its best `{metric}` on the validation part: {_number(trial.value)}. The validation part chose the trial "
+        "and its epoch, so this value flatters",
+    ]
+    if study is None:
+        return [*lines, "- the search has not ended, or what it came to is not in its folder"]
+    counts = study.counts
+    lines.insert(
+        0,
+        f"- the search: {study.budget} trials asked for; {counts.complete} trained to their end, {counts.pruned} "
+        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner "
+        f"{study.pruner}, seed {study.seed}",
+    )
+    if len(study.objectives) > 1:
+        names = ", ".join(f"`{one.name}` ({one.direction}d)" for one in study.objectives)
+        lines.append(f"- it was for several objectives at once: {names}")
+    if study.best:
+        best = study.best[0]
+        own = "this trial" if best.trial == trial.trial else f"trial {best.trial}"
+        lines.append(f"- the best value of the search: {_number(best.value)}, of {own}")
+    return [*lines, *_test(origin, study, metric)]
+
+
+def _test(origin: Origin, study: StudyReport, metric: str) -> list[str]:
+    times = {0: "never", 1: "once"}.get(study.test_evaluations, f"{study.test_evaluations} times")
+    lines = [f"- the search looked at the test part {times}"]
+    test = study.test
+    if test is not None and test.trial == origin.trial.trial:
+        interval = test.evaluation.intervals.get(metric)
+        gap = "" if test.optimism is None else f"; optimism of the search, validation less test: {test.optimism:+.3f}"
+        said = f"`{metric}` {_number(test.value)}{_interval(interval, test.evaluation.bootstrap.level)}{gap}"
+        return [*lines, f"- this trial on the test part: {said}"]
+    if test is not None:
+        lines.append(f"- what was tested is trial {test.trial}, not this one")
+    if origin.tested:
+        lines.append("- this trial was evaluated on the test part besides, which the search does not count")
+    return lines
+
+
+def _confirmed(trial: int, found: Confirmation) -> list[str]:
+    scope = (
+        f"The best {len(found.candidates)} trials were trained again on {len(found.seeds)} seeds x {found.folds} folds "
+        f"of the {found.posts} training and validation posts by {found.authors} authors; the test posts were in none "
+        "of them."
+    )
+    one = candidate_of(found, trial)
+    if one is None:
+        return [f"{scope} This trial was not among them."]
+    if one.mean is None:
+        return [f"{scope} This trial is not confirmed: {len(one.failed)} of its trainings have failed."]
+    metric = found.metric
+    confirmed = sum(candidate.mean is not None for candidate in found.candidates)
+    place = 1 + next(i for i, candidate in enumerate(found.candidates) if candidate.trial == trial)
+    luck = (
+        "; as the best of them it was chosen by these values, which flatters it a little"
+        if place == 1 < confirmed
+        else ""
+    )
+    lines = [
+        scope,
+        "",
+        f"- `{metric}` on the folds: {one.mean:.3f}{_interval(one.interval, found.level)}, mean over "
+        f"{len(found.seeds) * found.folds} trainings; place {place} of {confirmed}{luck}",
+        f"- difference to the search: {_signed(one.search_difference)} (its value there less this mean). Luck of the "
+        f"choice is in it, and that these trainings had {found.refit_training_posts:.0f} posts, those of the search "
+        f"{found.training_posts}",
+    ]
+    if one.pooled_value is not None and one.unselected_value is not None:
+        lines.append(
+            f"- on the predictions of all folds together: {one.pooled_value:.3f}; on those {found.training_posts} "
+            f"posts alone that took no part in choosing it: {one.unselected_value:.3f}"
+        )
+    apart = [pair for pair in found.differences if trial in (pair.trial, pair.other)]
+    return [*lines, *_differences(apart, found)] if apart else lines
+
+
+def _differences(apart: Sequence[Difference], found: Confirmation) -> list[str]:
+    """The best one less each other one: all of them on the card of the best, else the one pair."""
+    lines = [
+        "",
+        f"| `{found.metric}` | difference | {_percent(found.level)} interval | p | all folds together | p |",
+        "|---" * 6 + "|",
+    ]
+    for one in apart:
+        pooled = "" if one.pooled_difference is None else f"{one.pooled_difference:+.3f}"
+        interval = "" if one.interval is None else f"{one.interval.low:+.3f} to {one.interval.high:+.3f}"
+        cells = (_number(one.p_holm), pooled, _number(one.pooled_p_holm))
+        lines.append(
+            f"| trial {one.trial} less trial {one.other} | {one.difference:+.3f} | {interval} | {' | '.join(cells)} |"
+        )
+    test = (
+        "The first p is of the corrected resampled t-test over trainings with the same seed and fold, the second of a "
+        "paired bootstrap over authors that takes the trained models as given; both by Holm over "
+        f"{len(found.differences)} pairs, not corrected for trial {found.best} being the best of them."
+    )
+    return [*lines, "", test]
+
+
+def _shipped(one: Candidate | None, found: Confirmation) -> list[str]:
+    if one is None or one.pooled is None:
+        return []
+    pooled = one.pooled
+    lines = [
+        f"Both are from the out-of-fold predictions of the confirmation: of models with this config, on {found.posts} "
+        "posts that they had not seen. Probabilities go through sigmoid(slope x logit(p) + offset); a decision is the "
+        "same as that of the model's own probability at its threshold.",
+        "",
+        f"- calibration error (mean over criteria): {pooled.ece_macro:.3f} before, {pooled.calibrated_ece_macro:.3f} "
+        f"after, calibrated on the other folds; Brier score {pooled.brier_macro:.3f}, "
+        f"{pooled.calibrated_brier_macro:.3f}",
+    ]
+    half, tuned = pooled.scores.get("f1_macro"), pooled.scores.get("tuned_f1_macro")
+    if half is not None and tuned is not None:
+        lines.append(
+            f"- macro F1 of these predictions at 0.5: {half:.3f}; at thresholds from the other folds: {tuned:.3f}"
+        )
+    head = "| criterion | posts with it | threshold | slope | offset | calibrated threshold |"
+    return [*lines, "", head, "|---" * 6 + "|", *(_criterion(one) for one in pooled.thresholds)]
+
+
+def _criterion(one: Calibration) -> str:
+    calibrated = float(Platt(one.slope, one.offset)(np.array([one.threshold]))[0])
+    values = (one.threshold, one.slope, one.offset, calibrated)
+    return f"| {one.code} | {one.support} | {' | '.join(f'{value:.2f}' for value in values)} |"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def _interval(interval: Interval | None, level: float) -> str:
+    return "" if interval is None else f" ({_percent(level)} interval {interval.low:.3f} to {interval.high:.3f})"
+
+
+def _percent(level: float) -> str:
+    return f"{round(100 * level)} %"

@@ -1,0 +1,174 @@
+"""``redsm5 export`` of a trial, and of a study: their files say where the model is from."""
+
+import json
+import shutil
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from confirmed_samples import NOW, confirmation, study, trial
+
+import redsm5
+from redsm5.cli import main
+from redsm5.confirm.models import Calibration
+from redsm5.confirm.sameness import config_sha256
+from redsm5.metrics.platt import Platt
+
+TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained."]
+
+
+@pytest.fixture
+def searched(trained_run, tmp_path):
+    """A study of two trials, both of which are the run of the tests; 3 is the best, and 7 the next one."""
+    folder = tmp_path / "study"
+    for number, value in ((3, 0.82), (7, 0.8)):
+        run = folder / "trials" / f"{number:05d}" / "attempt-1"
+        shutil.copytree(trained_run, run)
+        text = (
+            (trained_run / "config.yaml")
+            .read_text(encoding="utf-8")
+            .replace("seed_everything: 0", "seed_everything: 1")
+        )
+        (run.parent / "config.yaml").write_text(f"{text}\n# {number}\n", encoding="utf-8")
+        report = trial(number, value=value, run=f"trials/{number:05d}/attempt-1")
+        (run.parent / "report.json").write_text(report.model_dump_json(), encoding="utf-8")
+    (folder / ".study").write_text("key")
+    return folder
+
+
+def write_study(folder, **changes):
+    found = study(tested=3)
+    best = found.best[0].model_copy(update={"trial": 3, "value": 0.82})
+    counts = found.counts.model_copy(update={"complete": 2})
+    found = found.model_copy(update={"best": [best], "counts": counts, "test_evaluations": 1, **changes})
+    (folder / "study.json").write_text(found.model_dump_json(), encoding="utf-8")
+
+
+def write_confirmation(folder, best=7, **changes):
+    """Trial 7 is the confirmed best one, with thresholds that decide otherwise than those of the run."""
+    codes = sorted(json.loads((folder / "trials/00003/attempt-1/thresholds.json").read_text()))
+    thresholds = [
+        Calibration(code=code, support=4, threshold=0.05 + 0.1 * k, slope=0.2 * k, offset=-1.0)
+        for k, code in enumerate(codes)
+    ]
+    found = confirmation((7, 0.65), (3, 0.61)) if best == 7 else confirmation((3, 0.65), (7, 0.61))
+    candidates = [
+        one.model_copy(
+            update={
+                "config_sha256": config_sha256(folder / f"trials/{one.trial:05d}/config.yaml"),
+                "pooled": one.pooled.model_copy(update={"thresholds": thresholds}),
+            }
+        )
+        for one in found.candidates
+    ]
+    found = found.model_copy(update={"candidates": candidates, **changes})
+    (folder / "confirm.json").write_text(found.model_dump_json(), encoding="utf-8")
+    return {one.code: one for one in thresholds}
+
+
+def exported(source, tmp_path, *more):
+    assert main(["export", str(source), "--out", str(tmp_path / "model"), *more]) == 0
+    return (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_export_of_a_trial_finds_its_study(searched, tmp_path):
+    write_study(searched)
+    write_confirmation(searched)
+    card = exported(searched / "trials/00003/attempt-1", tmp_path)
+    assert "trial 3 of a hyperparameter search with redsm5, rank 1 of 2 that were trained to their end" in card
+    assert "this trial on the test part: `f1_macro` 0.667" in card
+    assert "place 2 of 2" in card
+    assert "Thresholds and calibration" not in card
+    assert card.index("## How good it is") < card.index("## How it was found") < card.index("## Whether it holds")
+    assert card.index("## Whether it holds") < card.index("## Limits of the data")
+    assert str(tmp_path) not in card
+    run, model = searched / "trials/00003/attempt-1", tmp_path / "model"
+    assert redsm5.load(model).predict(TEXTS) == redsm5.load(run).predict(TEXTS)
+    assert (model / "thresholds.json").read_bytes() == (run / "thresholds.json").read_bytes()
+    assert not (model / "calibration.json").exists()
+
+
+def test_export_of_a_study_that_has_not_ended_takes_its_best_trial(searched, tmp_path, capfd):
+    card = exported(searched, tmp_path)
+    assert "trial 3 of study: the best one so far" in capfd.readouterr().err
+    assert "the search has not ended" in card
+
+
+def test_export_of_a_study_takes_the_best_then_the_confirmed_best(searched, tmp_path, capfd):
+    write_study(searched)
+    assert "trial 3 of a hyper" in exported(searched, tmp_path)
+    assert "none is confirmed" in capfd.readouterr().err
+    write_confirmation(searched)
+    card = exported(searched, tmp_path, "--overwrite")
+    assert "trial 7 of a hyperparameter search with redsm5, rank 2 of 2" in card
+    assert "what was tested is trial 3, not this one" in card
+    assert "trial 7 of study: the confirmed best one" in capfd.readouterr().err
+
+
+def test_export_confirmed_ships_thresholds_and_calibration(searched, tmp_path):
+    write_study(searched)
+    thresholds = write_confirmation(searched)
+    card = exported(searched, tmp_path, "--confirmed")
+    assert "## Thresholds and calibration" in card
+    model, run = redsm5.load(tmp_path / "model"), redsm5.load(searched / "trials/00007/attempt-1")
+    for found, raw in zip(model.predict(TEXTS), run.predict(TEXTS), strict=True):
+        for code, one in thresholds.items():
+            expected = Platt(one.slope, one.offset)(np.array([raw.probabilities[code]]))[0]
+            assert found.probabilities[code] == pytest.approx(expected, abs=1e-6)
+            assert found.decisions[code] == (raw.probabilities[code] >= one.threshold)
+            assert f"| {code} | 4 | {one.threshold:.2f} |" in card
+
+
+def test_confirmation_of_other_trials_is_left_out_and_said(searched, tmp_path, capfd):
+    """A study that was begun anew in the same folder."""
+    write_study(searched)
+    write_confirmation(searched)
+    path = searched / "trials/00007/config.yaml"
+    path.write_text(path.read_text().replace("max_epochs: ", "max_epochs: 1"), encoding="utf-8")
+    card = exported(searched, tmp_path)
+    assert "trial 3 of a hyper" in card
+    assert "Whether it holds" not in card
+    assert "confirm.json is of other trials than are there now (trial 7)" in capfd.readouterr().err
+    assert main(["export", str(searched), "--out", str(tmp_path / "other"), "--confirmed"]) == 2
+    assert "trial 3" in capfd.readouterr().err
+
+
+def test_study_file_older_than_the_trial_is_left_out_and_said(searched, tmp_path, capfd):
+    write_study(searched, created=NOW - timedelta(days=1))
+    card = exported(searched / "trials/00003/attempt-1", tmp_path)
+    assert "the search has not ended" in card
+    assert "study.json is older than the trial" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("trials/00003/attempt-1", "trial 3 of"), ("run", "--confirmed is for the trials of a study")],
+)
+def test_export_confirmed_of_what_is_not_confirmed_is_a_sentence(searched, trained_run, tmp_path, capfd, source, said):
+    run = trained_run if source == "run" else searched / source
+    assert main(["export", str(run), "--out", str(tmp_path / "model"), "--confirmed"]) == 2
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_export_of_a_trial_without_weights_says_how_to_make_them(searched, tmp_path, capfd):
+    shutil.rmtree(searched / "trials/00003/attempt-1/checkpoints")
+    assert main(["export", str(searched), "--out", str(tmp_path / "model")]) == 2
+    err = capfd.readouterr().err
+    assert "trial 3 keeps no weights" in err
+    assert "redsm5 fit --config" in err
+
+
+def test_export_of_a_study_elsewhere_is_a_sentence(searched, tmp_path, capfd):
+    write_study(searched)
+    shutil.rmtree(searched / "trials/00003")
+    assert main(["export", str(searched), "--out", str(tmp_path / "model")]) == 2
+    assert "trial 3 of" in capfd.readouterr().err
+    shutil.rmtree(searched / "trials/00007")
+    (searched / "study.json").unlink()
+    assert main(["export", str(searched), "--out", str(tmp_path / "model")]) == 2
+    assert "has no trial that was trained to its end" in capfd.readouterr().err
+
+
+def test_run_of_a_fit_says_nothing_of_a_search(trained_run, tmp_path):
+    assert "How it was found" not in exported(trained_run, tmp_path)

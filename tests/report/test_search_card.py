@@ -1,0 +1,73 @@
+"""What the card of a model says of the search that it is from."""
+
+import pytest
+from confirmed_samples import confirmation, study, trial
+
+from redsm5.report.search_card import Origin, search_sections
+
+
+def test_card_says_how_the_trial_was_found_and_how_it_was_tested():
+    text = search_sections(Origin(trial(), 2, study()))
+    assert text.startswith(
+        "## How it was found\n\n- the search: 30 trials asked for; 19 trained to their end, 8 pruned,"
+    )
+    for said in (
+        "3 failed; 124 dimensions, sampler TPESampler, pruner MedianPruner, seed 5",
+        "trial 3 of a hyperparameter search with redsm5, rank 2 of 19 that were trained to their end",
+        "`f1_macro` on the validation part: 0.800",
+        "best value of the search: 0.820, of trial 7",
+        "looked at the test part once",
+        "this trial on the test part: `f1_macro` 0.667 (95 % interval ",
+        "optimism of the search, validation less test: +0.133",
+    ):
+        assert said in text
+    assert "Whether it holds" not in text
+    assert "ada" not in text
+    assert "several objectives" not in text
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        (Origin(trial()), "the search has not ended"),
+        (Origin(trial(), None, study(tested=7, looks=2)), "what was tested is trial 7, not this one"),
+        (Origin(trial(), None, study(tested=7, looks=2)), "looked at the test part 2 times"),
+        (Origin(trial(), None, study(tested=7), tested=True), "evaluated on the test part besides"),
+        (Origin(trial(), None, study(several=True)), "`val_f1_macro` (maximized), `peak_memory` (minimized)"),
+        (Origin(trial(), None, None, confirmation((7, 0.7))), "This trial was not among them."),
+        (Origin(trial(), None, None, confirmation((7, 0.7), (3, None))), "is not confirmed: 2 of its trainings"),
+    ],
+)
+def test_card_says_what_is_not_so(origin, said):
+    assert said in search_sections(origin)
+
+
+def test_card_of_the_confirmed_best_compares_it_with_all_others():
+    text = search_sections(Origin(trial(), 1, study(), confirmation((3, 0.65), (7, 0.61), (9, 0.6))))
+    for said in (
+        "best 3 trials were trained again on 3 seeds x 5 folds of the 102 training and validation posts by 60 authors",
+        "`f1_macro` on the folds: 0.650 (95 % interval 0.550 to 0.750), mean over 15 trainings; place 1 of 3; as the",
+        "difference to the search: +0.150",
+        "these trainings had 67 posts, those of the search 84",
+        "all folds together: 0.660; on those 84 posts alone that took no part in choosing it: 0.670",
+        "| trial 3 less trial 7 | +0.040 | -0.020 to +0.100 | 0.400 | +0.050 | 0.020 |",
+        "| trial 3 less trial 9 |",
+        "by Holm over 2 pairs, not corrected for trial 3 being the best",
+    ):
+        assert said in text
+    assert "Thresholds and calibration" not in text
+
+
+def test_card_of_another_candidate_has_its_own_pair_only():
+    text = search_sections(Origin(trial(9), 3, study(), confirmation((3, 0.65), (7, 0.61), (9, 0.6))))
+    assert "place 3 of 3\n" in text
+    assert "| trial 3 less trial 9 |" in text
+    assert "less trial 7" not in text
+
+
+def test_card_of_a_confirmed_export_lists_thresholds_and_calibration():
+    text = search_sections(Origin(trial(), 1, study(), confirmation((3, 0.65)), confirmed=True))
+    # sigmoid(0.5 * logit(0.3) - 1) = 0.1941
+    assert "| SLEEP | 2 | 0.30 | 0.50 | -1.00 | 0.19 |" in text
+    assert "0.200 before, 0.050 after" in text
+    assert "at 0.5: 0.610; at thresholds from the other folds: 0.660" in text
