@@ -15,6 +15,7 @@ import yaml
 from redsm5 import __version__
 from redsm5.cli import build_cli
 from redsm5.datamodules.corpus import Corpus
+from redsm5.datamodules.criteria import load_criteria
 from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.manifest import read_manifest
 from redsm5.datamodules.reading import corpus_of
@@ -29,6 +30,7 @@ from redsm5.hpo.records import best_first, read_records
 from redsm5.hpo.results import CONFIG_FILE
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.study import Study
+from redsm5.inference.ensemble_card import ensemble_card
 from redsm5.inference.export import export, put_in_place
 from redsm5.inference.manifest import ExportFolder
 from redsm5.inference.model_files import ModelFiles, read_model, sha256_of
@@ -38,6 +40,7 @@ from redsm5.metrics.bootstrap import LEVEL, author_weights
 from redsm5.metrics.records import GoldPost, PredictedPost
 from redsm5.modules.decoding import SpanDecoding
 from redsm5.report.study_models import TrialReport
+from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
 
 FOLDER, MEMBERS = "ensemble", "members"
@@ -261,6 +264,8 @@ def _write(ensemble: Ensemble, runs: Sequence[RunFolder], out: Path, *, overwrit
             export(run.path, folder)
             members.append(member.model_copy(update={"sha256": sha256_of(ExportFolder(folder).manifest)}))
         written = ensemble.model_copy(update={"members": tuple(members)})
+        card = ensemble_card(written, read_report(runs[0].report), load_criteria(str(runs[0].criteria)), out.name)
+        (aside / "README.md").write_text(card, encoding="utf-8")
         (aside / ENSEMBLE_FILE).write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
         put_in_place(aside, out, overwrite)
     except OSError as error:

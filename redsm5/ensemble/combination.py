@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from redsm5.confirm.calibration import Platt
 from redsm5.ensemble.probabilities import pool
 from redsm5.ensemble.spans import agreed_spans
 from redsm5.metrics.evaluation import Frozen
 from redsm5.metrics.paired import FloatArray
+from redsm5.metrics.platt import Platt
 from redsm5.metrics.records import PredictedPost
 from redsm5.modules.decoding import SpanDecoding
 

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from scipy.special import logit
 
-from redsm5.confirm.calibration import fit_platt
 from redsm5.ensemble.combination import Combination, Combine, RankCurve, Scaling, probabilities_of, ranked
 from redsm5.ensemble.probabilities import greedy_weights, mixture_weights, pool, rank_points
 from redsm5.metrics import criteria as crit
 from redsm5.metrics import evidence as ev
 from redsm5.metrics.paired import BoolArray, FloatArray, pair_up
+from redsm5.metrics.platt import fit_platt
 from redsm5.metrics.records import GoldPost, PredictedPost
 from redsm5.metrics.thresholds import Thresholds, fit_thresholds
 from redsm5.modules.decoding import SpanDecoding

@@ -67,14 +67,14 @@ def model_card(
     part: Part = "test" if "test" in report.evaluations else "val"
     evaluation = report.evaluations[part]
     known = CATALOG.get(base.id)
-    template = Template((files("redsm5.inference") / "card.md").read_text(encoding="utf-8"))
-    return template.substitute(
+    return Template(card_text("card.md")).substitute(
         name=name,
         base=base.id,
         revision=base.revision or "none (a local folder)",
         licence=(known.licence if known else None) or "not stated; see its page before you pass these weights on",
         holds="every weight" if kind == "whole" else "what was trained; the base encoder is loaded beside it",
-        criteria="\n".join(f"- **{c.title}** (`{c.code}`): {c.text}" for c in criteria),
+        purpose=card_text("purpose.md"),
+        criteria=criteria_lines(criteria),
         part=PART_NAMES[part],
         caution=""
         if part == "test"
@@ -86,8 +86,8 @@ def model_card(
         calibrated="calibrated" if confirmed else "not calibrated",
         thresholds=CONFIRMED if confirmed else TUNED,
         search=f"{search}\n\n" if search else "",
-        limits="\n".join(f"- {limit}" for limit in _limits(report.corpus, criteria)),
-        source=_source(report.corpus),
+        limits="\n".join(f"- {limit}" for limit in corpus_limits(report.corpus, criteria)),
+        source=corpus_source(report.corpus),
         source_hash=report.corpus.sha256[:16],
         splits=", ".join(f"{count} {part}" for part, count in report.corpus.splits.items()),
         redsm5=report.environment.redsm5,
@@ -97,7 +97,18 @@ def model_card(
     )
 
 
-def _limits(corpus: CorpusInfo, criteria: Sequence[Criterion]) -> list[str]:
+def card_text(name: str) -> str:
+    """A part of a card as it is shipped."""
+    return (files("redsm5.inference") / name).read_text(encoding="utf-8")
+
+
+def criteria_lines(criteria: Sequence[Criterion]) -> str:
+    """The criteria as a list."""
+    return "\n".join(f"- **{c.title}** (`{c.code}`): {c.text}" for c in criteria)
+
+
+def corpus_limits(corpus: CorpusInfo, criteria: Sequence[Criterion]) -> list[str]:
+    """What a corpus cannot teach."""
     if corpus.synthetic:
         return [
             f"{SYNTHETIC} Nobody wrote the training posts: phrases were put together.",
@@ -111,7 +122,7 @@ def _limits(corpus: CorpusInfo, criteria: Sequence[Criterion]) -> list[str]:
     return [*limits, *LIMITS]
 
 
-def _source(corpus: CorpusInfo) -> str:
+def corpus_source(corpus: CorpusInfo) -> str:
     """Where the corpus came from: of local paths the names alone, since they tell of a machine and its users."""
     kind = "synthetic, " if corpus.synthetic else ""
     if DATASET.fullmatch(corpus.source):

@@ -99,10 +99,21 @@ def test_ensemble_looks_at_no_test_post_and_keeps_no_text(made, searched, tiny_c
     tested = [path.parent for path in searched.glob("trials/*/*/predictions-test.jsonl")]
     assert len(tested) == 1
     assert read(made)["posts"] == len(json.loads((tested[0] / "split.json").read_text())["parts"]["val"])
-    content = (made / "ensemble.json").read_text(encoding="utf-8")
+    content = (made / "ensemble.json").read_text(encoding="utf-8") + (made / "README.md").read_text(encoding="utf-8")
     for text in texts:
         assert text not in content
         assert not any(sentence.strip() in content for sentence in text.split(".") if len(sentence) > 20)
+
+
+def test_ensemble_has_a_card(made):
+    card, found = (made / "README.md").read_text(encoding="utf-8"), read(made)
+    assert "$" not in card
+    for words in ("**No diagnosis.**", "**No triage.**", "**No surveillance.**", "The test part was not looked at"):
+        assert words in card
+    for member in found["members"]:
+        assert f"| `{member['folder']}` |" in card
+    chosen = next(one for one in found["compared"] if one["name"] == found["chosen"])
+    assert f"| macro F1 at 0.5 | {chosen['scores']['f1_macro']:.3f} |" in card
 
 
 @pytest.mark.parametrize("weights", ["greedy", "fitted"])
