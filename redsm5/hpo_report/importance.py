@@ -1,23 +1,46 @@
-"""Which parameters mattered: PED-ANOVA over the trials of a study."""
+"""Which parameters mattered: PED-ANOVA over the trials of a study, and what of it chance explains."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from redsm5.hpo_report.models import Group, Importance
 from redsm5.report.study_models import TrialReport
 
-FEWEST = 10
-"""Trials with a value below which a best tenth says nothing."""
+FEWEST = 50
+"""Trials with a value below which the best tenth, then less than five, says nothing."""
+ACTIVE = 20
+"""Trials in which a parameter must have been active to be compared."""
+TOP = 5
+"""Trials of the best tenth in which it must have been: Optuna's own advice."""
+TENTH = 0.1
+SHUFFLES = 20
+CHANCE = 0.95
+"""Share of the shuffles whose largest importance is below the floor."""
+
+
+@dataclass(frozen=True)
+class Importances:
+    """What mattered.
+
+    Attributes:
+        parameters: The largest first; empty where too few trials have a value.
+        floor: Importance that chance alone reaches; None where there are none.
+    """
+
+    parameters: tuple[Importance, ...] = ()
+    floor: float | None = None
 
 
 def comparable(
@@ -25,7 +48,7 @@ def comparable(
     distributions: Mapping[int, Mapping[str, BaseDistribution]],
     direction: Literal["minimize", "maximize"],
 ) -> optuna.Study:
-    """The trials with a value as a study of Optuna's in memory, with one objective.
+    """The trials with a value as a study of Optuna's in memory, with one objective, of which less is better.
 
     Pruned trials are in it with the best value that they reached: without them what was given up early would look as
     if it had never been tried.
@@ -35,12 +58,13 @@ def comparable(
         distributions: Of each trial's parameters, by its number.
         direction: ``minimize`` or ``maximize``.
     """
-    study = optuna.create_study(direction=direction)
+    sign = 1 if direction == "minimize" else -1
+    study = optuna.create_study(direction="minimize")
     study.add_trials(
         [
             create_trial(
                 state=TrialState.COMPLETE,
-                value=report.value,
+                value=sign * report.value,
                 params=dict(report.params),
                 distributions=dict(distributions[report.trial]),
             )
@@ -48,14 +72,18 @@ def comparable(
             if report.value is not None and report.state != "FAIL"
         ]
     )
+    one: dict[BaseDistribution, BaseDistribution] = {}
+    for trial in study.get_trials(deepcopy=False):  # the same object for equal ones: comparing them is what takes time
+        trial.distributions = {name: one.setdefault(found, found) for name, found in trial.distributions.items()}
     return study
 
 
-def importances(study: optuna.Study, groups: Mapping[str, str], best: Mapping[str, object]) -> list[Importance]:
-    """How much each parameter decides whether a trial is among the best tenth, the largest first.
+def importances(study: optuna.Study, groups: Mapping[str, str], best: Mapping[str, object]) -> Importances:
+    """How much each parameter decides whether a trial is among the best tenth.
 
     PED-ANOVA (Watanabe, Bansal and Hutter 2023), with parameters that are not always active as in its conditional form
-    (Optuna's implementation of both). Empty where too few trials have a value.
+    (Optuna's implementation of both). The floor is what the largest of them comes to where values have nothing to do
+    with parameters: the values are shuffled among the trials, and 95 % of the shuffles stay below it.
 
     Args:
         study: Of ``comparable``.
@@ -64,28 +92,64 @@ def importances(study: optuna.Study, groups: Mapping[str, str], best: Mapping[st
     """
     trials = study.get_trials(deepcopy=False)
     if len(trials) < FEWEST:
-        return []
-    assert study.direction in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that parts of it are new
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        return Importances()
+    values = np.array([trial.value for trial in trials])
+    active = {name: sum(name in trial.params for trial in trials) for name in _names(trials, values)}
+    found = _divergences(study, values, list(active))
+    whole = sum(found.values())
+    if whole <= 0:
+        return Importances()
+    draw = np.random.default_rng(0)
+    largest = [max(_divergences(study, draw.permutation(values), list(active)).values()) for _ in range(SHUFFLES)]
     made = [
         Importance(
             name=name,
             group=groups.get(name, ""),
-            importance=min(1.0, share),
-            active=sum(name in trial.params for trial in trials) / len(trials),
+            importance=min(1.0, divergence / whole),
+            active=active[name] / len(trials),
             best=best.get(name),  # type: ignore[arg-type]
         )
-        for name, share in found.items()
+        for name, divergence in found.items()
     ]
-    return sorted(made, key=lambda one: -one.importance)
+    return Importances(
+        tuple(sorted(made, key=lambda one: (-one.importance, one.name))),
+        float(np.quantile(largest, CHANCE)) / whole,
+    )
 
 
-def group_importances(found: Sequence[Importance]) -> list[Group]:
-    """Sums over the groups of the space, the largest first."""
+def group_importances(found: Importances) -> list[Group]:
+    """Sums over the groups of the space, the largest first, of what is above the floor.
+
+    Without the floor a group would be the more important the more parameters it has: chance gives each a share.
+    """
+    floor = found.floor or 0.0
     members: dict[str, list[float]] = defaultdict(list)
-    for one in found:
-        members[one.group].append(one.importance)
+    for one in found.parameters:
+        members[one.group].append(max(0.0, one.importance - floor))
     made = [Group(name=name, importance=min(1.0, sum(parts)), parameters=len(parts)) for name, parts in members.items()]
-    return sorted(made, key=lambda one: -one.importance)
+    return sorted(made, key=lambda one: (-one.importance, one.name))
+
+
+def _names(trials: Sequence[FrozenTrial], values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[str]:
+    """Parameters that were active in enough trials, and in enough of the best tenth."""
+    cutoff = np.sort(values)[math.ceil(TENTH * len(values)) - 1]
+    top = [trial for trial, value in zip(trials, values, strict=True) if value <= cutoff]
+    every = sorted({name for trial in trials for name in trial.params})
+    return [
+        name
+        for name in every
+        if sum(name in trial.params for trial in trials) >= ACTIVE and sum(name in trial.params for trial in top) >= TOP
+    ]
+
+
+def _divergences(
+    study: optuna.Study, values: np.ndarray[tuple[int], np.dtype[np.float64]], names: list[str]
+) -> dict[str, float]:
+    """PED-ANOVA's divergences, not scaled to a sum of 1, of trials that have these values, by their numbers."""
+    if not names:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that parts of it are new, and that a target should be minimised
+        return PedAnovaImportanceEvaluator(target_quantile=TENTH).evaluate(
+            study, names, target=lambda trial: float(values[trial.number])
+        )
