@@ -72,23 +72,26 @@ def history(report: SearchReport) -> go.Figure:
 
 def importance_bars(report: SearchReport) -> go.Figure:
     """Importances of the parameters, the largest on top."""
-    top, floor = report.importances[:TOP][::-1], report.floor or 0.0
+    top = report.importances[:TOP][::-1]
     made = figure(90 + 24 * len(top))
     made.add_bar(
         x=[one.importance for one in top],
         y=[one.name for one in top],
         orientation="h",
         marker={
-            "color": [GREY if one.importance <= floor else BLUE if one.active >= 0.95 else GREEN for one in top],
+            "color": [GREY if not one.above else BLUE if one.active >= 0.95 else GREEN for one in top],
         },
         text=[f"{one.importance:.1%}" for one in top],
         textposition="outside",
         cliponaxis=False,
         hovertext=[f"{one.name} ({one.group}), active in {one.active:.0%} of the trials" for one in top],
     )
-    made.add_vline(x=floor, line={"color": ORANGE, "dash": "dash", "width": 1.5})
+    made.add_scatter(
+        x=[one.floor for one in top], y=[one.name for one in top], mode="markers", hoverinfo="x",
+        marker={"color": ORANGE, "symbol": "line-ns-open", "size": 14, "line": {"width": 2}},
+    )  # fmt: skip
     made.update_layout(
-        xaxis={"title": "importance (chance: up to the dashed line)", "tickformat": ".0%"},
+        xaxis={"title": "importance; what chance reaches in orange", "tickformat": ".0%"},
         margin={"r": 60},
         showlegend=False,
     )

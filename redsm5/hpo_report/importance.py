@@ -6,7 +6,6 @@ import math
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from redsm5.hpo_report.models import Group, Importance
+from redsm5.metrics.paired import FloatArray
 from redsm5.report.study_models import TrialReport
 
 FEWEST = 50
@@ -27,20 +27,7 @@ TOP = 5
 TENTH = 0.1
 SHUFFLES = 20
 CHANCE = 0.95
-"""Share of the shuffles whose largest importance is below the floor."""
-
-
-@dataclass(frozen=True)
-class Importances:
-    """What mattered.
-
-    Attributes:
-        parameters: The largest first; empty where too few trials have a value.
-        floor: Importance that chance alone reaches; None where there are none.
-    """
-
-    parameters: tuple[Importance, ...] = ()
-    floor: float | None = None
+"""Share of the shuffles in which no parameter reaches its floor."""
 
 
 def comparable(
@@ -78,12 +65,11 @@ def comparable(
     return study
 
 
-def importances(study: optuna.Study, groups: Mapping[str, str], best: Mapping[str, object]) -> Importances:
-    """How much each parameter decides whether a trial is among the best tenth.
+def importances(study: optuna.Study, groups: Mapping[str, str], best: Mapping[str, object]) -> list[Importance]:
+    """How much each parameter decides whether a trial is among the best tenth, the largest first.
 
     PED-ANOVA (Watanabe, Bansal and Hutter 2023), with parameters that are not always active as in its conditional form
-    (Optuna's implementation of both). The floor is what the largest of them comes to where values have nothing to do
-    with parameters: the values are shuffled among the trials, and 95 % of the shuffles stay below it.
+    (Optuna's implementation of both). Empty where too few trials have a value.
 
     Args:
         study: Of ``comparable``.
@@ -92,45 +78,61 @@ def importances(study: optuna.Study, groups: Mapping[str, str], best: Mapping[st
     """
     trials = study.get_trials(deepcopy=False)
     if len(trials) < FEWEST:
-        return Importances()
+        return []
     values = np.array([trial.value for trial in trials])
-    active = {name: sum(name in trial.params for trial in trials) for name in _names(trials, values)}
-    found = _divergences(study, values, list(active))
-    whole = sum(found.values())
+    names = _names(trials, values)
+    found = _divergences(study, values, names)
+    whole = found.sum()
     if whole <= 0:
-        return Importances()
+        return []
     draw = np.random.default_rng(0)
-    largest = [max(_divergences(study, draw.permutation(values), list(active)).values()) for _ in range(SHUFFLES)]
+    shuffled = np.stack([_divergences(study, draw.permutation(values), names) for _ in range(SHUFFLES)])
+    floors = floors_of(shuffled)
     made = [
         Importance(
             name=name,
             group=groups.get(name, ""),
-            importance=min(1.0, divergence / whole),
-            active=active[name] / len(trials),
+            importance=min(1.0, found[place] / whole),
+            floor=floors[place] / whole,
+            active=sum(name in trial.params for trial in trials) / len(trials),
             best=best.get(name),  # type: ignore[arg-type]
         )
-        for name, divergence in found.items()
+        for place, name in enumerate(names)
     ]
-    return Importances(
-        tuple(sorted(made, key=lambda one: (-one.importance, one.name))),
-        float(np.quantile(largest, CHANCE)) / whole,
-    )
+    return sorted(made, key=lambda one: (-one.importance, one.name))
 
 
-def group_importances(found: Importances) -> list[Group]:
-    """Sums over the groups of the space, the largest first, of what is above the floor.
+def floors_of(shuffled: FloatArray) -> FloatArray:
+    """What chance alone reaches of each parameter, such that in 95 % of the shuffles it reaches none of the floors.
 
-    Without the floor a group would be the more important the more parameters it has: chance gives each a share.
+    The scales of chance differ: a number that can be anything comes to more than a choice of two. So each parameter is
+    measured by the mean and deviation of its own (single-step maxT; Westfall and Young 1993, section 2.5).
+
+    Args:
+        shuffled: [shuffles, parameters] of divergences, with values that have nothing to do with the parameters.
+
+    Returns:
+        [parameters].
     """
-    floor = found.floor or 0.0
+    means, deviations = shuffled.mean(0), shuffled.std(0)
+    scaled = (shuffled - means) / np.where(deviations > 0, deviations, 1.0)
+    floors: FloatArray = means + np.quantile(scaled.max(1), CHANCE) * deviations
+    return floors
+
+
+def group_importances(found: Sequence[Importance]) -> list[Group]:
+    """Sums over the groups of the space, the largest first, of what is above the floors.
+
+    Without the floors a group would be the more important the more parameters it has: chance gives each a share.
+    """
     members: dict[str, list[float]] = defaultdict(list)
-    for one in found.parameters:
-        members[one.group].append(max(0.0, one.importance - floor))
+    for one in found:
+        members[one.group].append(max(0.0, one.importance - one.floor))
     made = [Group(name=name, importance=min(1.0, sum(parts)), parameters=len(parts)) for name, parts in members.items()]
     return sorted(made, key=lambda one: (-one.importance, one.name))
 
 
-def _names(trials: Sequence[FrozenTrial], values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[str]:
+def _names(trials: Sequence[FrozenTrial], values: FloatArray) -> list[str]:
     """Parameters that were active in enough trials, and in enough of the best tenth."""
     cutoff = np.sort(values)[math.ceil(TENTH * len(values)) - 1]
     top = [trial for trial, value in zip(trials, values, strict=True) if value <= cutoff]
@@ -142,14 +144,17 @@ def _names(trials: Sequence[FrozenTrial], values: np.ndarray[tuple[int], np.dtyp
     ]
 
 
-def _divergences(
-    study: optuna.Study, values: np.ndarray[tuple[int], np.dtype[np.float64]], names: list[str]
-) -> dict[str, float]:
-    """PED-ANOVA's divergences, not scaled to a sum of 1, of trials that have these values, by their numbers."""
+def _divergences(study: optuna.Study, values: FloatArray, names: list[str]) -> FloatArray:
+    """PED-ANOVA's divergences, not scaled to a sum of 1, of trials that have these values, by their numbers.
+
+    Returns:
+        One per name.
+    """
     if not names:
-        return {}
+        return np.zeros(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that parts of it are new, and that a target should be minimised
-        return PedAnovaImportanceEvaluator(target_quantile=TENTH).evaluate(
+        found = PedAnovaImportanceEvaluator(target_quantile=TENTH).evaluate(
             study, names, target=lambda trial: float(values[trial.number])
         )
+    return np.array([found[name] for name in names])

@@ -15,4 +15,4 @@ def valued(report: SearchReport) -> list[TrialRow]:
 
 def leading(report: SearchReport) -> list[str]:
     """Names of the parameters whose importance is above that of chance, the largest first."""
-    return [one.name for one in report.importances if one.importance > (report.floor or 0.0)]
+    return [one.name for one in report.importances if one.above]

@@ -29,15 +29,21 @@ class Importance(Frozen):
     name: str = Field(description="Of the parameter, as in the space.")
     group: str = Field(description="Group of the space that it stands in.")
     importance: float = Field(ge=0, le=1, description="By PED-ANOVA; those of all compared parameters sum to 1.")
+    floor: float = Field(ge=0, description="What it would come to by chance; above it, it is named.")
     active: float = Field(ge=0, le=1, description="Share of the trials in which its conditions held.")
     best: JsonValue = Field(description="What the best trial has; null where it is not active there.")
+
+    @property
+    def above(self) -> bool:
+        """Whether it is more than chance."""
+        return self.importance > self.floor
 
 
 class Group(Frozen):
     """The same of a group of the space."""
 
     name: str = Field(description="Of the group.")
-    importance: float = Field(ge=0, le=1, description="Sum over its parameters of what is above the floor.")
+    importance: float = Field(ge=0, le=1, description="Sum over its parameters of what is above their floors.")
     parameters: int = Field(ge=1, description="How many were compared.")
 
 
@@ -133,7 +139,6 @@ class SearchReport(Frozen):
     summary: list[str] = Field(description="What was found, in sentences.")
     requirements: list[Requirement] = Field(description="What a search is held to, and whether this one meets it.")
     importances: list[Importance] = Field(description="Of all parameters that can be compared, the largest first.")
-    floor: float | None = Field(description="Importance that chance alone reaches; null where none were compared.")
     groups: list[Group] = Field(description="Of the groups of the space, the largest first.")
     domains: dict[str, Domain] = Field(description="What each parameter of the space can be.")
     candidates: list[Candidate] = Field(description="The best trials, the best first.")

@@ -41,7 +41,7 @@ def sections(report: SearchReport) -> list[Section]:
 def _summed_up(report: SearchReport) -> Iterator[Section]:
     yield Section("Requirements", "What this project holds a search to.", tables.requirement_table(report))
     if report.study.test is not None:
-        yield Section("Test", tested.tested_sentence(report.study), tested.tested_table(report))
+        yield Section("Test", tested.look_sentence(report.study), tested.look_table(report))
     if report.candidates:
         yield Section("The best trials, where they differ", "", tables.candidate_table(report))
     if report.same:
@@ -132,9 +132,9 @@ def _of_parameters(report: SearchReport) -> Iterator[Section]:
     objective = report.study.objective
     yield Section(
         "Importance of the parameters",
-        "How much a parameter decides whether a trial is among the best tenth, within what was tried (PED-ANOVA). What "
-        "is left of the line, in grey, chance would explain. Green ones are active in some trials only, and are "
-        "compared among those.",
+        "How much a parameter decides whether a trial is among the best tenth, within what was tried (PED-ANOVA). "
+        "Orange marks are what chance reaches; grey ones are not above theirs. Green ones are active in some trials "
+        "only, and are compared among those.",
         tables.importance_table(report),
         partial(figures.importance_bars, report),
     )

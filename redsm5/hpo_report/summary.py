@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from redsm5.checkpoints.space import size_words
 from redsm5.hpo.status import span
-from redsm5.hpo_report.importance import FEWEST, Importances
-from redsm5.hpo_report.models import Confirmed, Group, Requirement
-from redsm5.hpo_report.tested import metric_of, tested_sentence
+from redsm5.hpo_report.importance import FEWEST
+from redsm5.hpo_report.models import Confirmed, Group, Importance, Requirement
+from redsm5.hpo_report.tested import metric_of, look_sentence
 from redsm5.report.study_models import StudyReport
 
 NAMED = 3
@@ -17,7 +17,7 @@ NAMED = 3
 
 def summary(
     study: StudyReport,
-    found: Importances,
+    found: Sequence[Importance],
     groups: Sequence[Group],
     required: Sequence[Requirement],
     confirmed: Confirmed | None,
@@ -38,7 +38,7 @@ def summary(
         + (f", and {len(study.best) - 1} more are as good" if len(study.best) > 1 else "")
         + f"; the first within 1 % of it was trial {study.first_within_one_percent}."
     )
-    said.append(tested_sentence(study))
+    said.append(look_sentence(study))
     if confirmed is not None:
         said.append(_confirmed(confirmed, metric_of(study)))
     said.append(_mattered(found, groups))
@@ -74,19 +74,17 @@ def _confirmed(confirmed: Confirmed, metric: str) -> str:
     )
 
 
-def _mattered(found: Importances, groups: Sequence[Group]) -> str:
-    if found.floor is None:
+def _mattered(found: Sequence[Importance], groups: Sequence[Group]) -> str:
+    if not found:
         return f"What the parameters did cannot be said: that takes {FEWEST} trials with a value."
-    above = [one for one in found.parameters if one.importance > found.floor]
+    above = [one for one in found if one.above]
     if not above:
-        return (
-            f"No parameter decided more than chance would ({found.floor:.0%}) whether a trial was among the best tenth."
-        )
+        return "No parameter decided more than chance would whether a trial was among the best tenth."
     named = ", ".join(f"{one.name} ({one.importance:.0%})" for one in above[:NAMED])
     of = ", ".join(f"{one.name} ({one.importance:.0%})" for one in groups[:NAMED] if one.importance > 0)
     return (
-        f"What decided most whether a trial was among the best tenth: {named}, where chance alone reaches "
-        f"{found.floor:.0%}; of the groups, above chance, {of}."
+        f"What decided most, and more than chance would, whether a trial was among the best tenth: {named}; of the "
+        f"groups {of}."
     )
 
 

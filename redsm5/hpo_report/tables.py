@@ -31,20 +31,20 @@ def requirement_table(report: SearchReport) -> Table:
 
 def importance_table(report: SearchReport) -> Table:
     """All parameters that could be compared."""
-    floor = report.floor or 0.0
     rows = [
         (
             one.name,
             one.group,
             f"{one.importance:.2%}",
-            "yes" if one.importance > floor else "no",
+            f"{one.floor:.2%}",
+            "yes" if one.above else "no",
             f"{one.active:.0%}",
             text_of(one.best),
         )
         for one in report.importances
     ]
-    above = f"above chance ({floor:.2%})"
-    return Table(("parameter", "group", "importance", above, "active in", "best trial"), tuple(rows))
+    head = ("parameter", "group", "importance", "by chance", "above chance", "active in", "best trial")
+    return Table(head, tuple(rows))
 
 
 def group_table(report: SearchReport) -> Table:

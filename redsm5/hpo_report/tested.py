@@ -15,7 +15,7 @@ METRICS = (
 """Those of an evaluation that the table has besides the objective's."""
 
 
-def tested_sentence(study: StudyReport) -> str:
+def look_sentence(study: StudyReport) -> str:
     """How often the test part was looked at, and what was seen of the best trial."""
     if not study.test_evaluations:
         return "The test part has not been looked at."
@@ -37,7 +37,7 @@ def tested_sentence(study: StudyReport) -> str:
     return f"{looked}: there trial {found.trial} has {name} {found.value:.4f} ({interval}){gap}."
 
 
-def tested_table(report: SearchReport) -> Table:
+def look_table(report: SearchReport) -> Table:
     """The figures of the best trial, with their intervals."""
     found = report.study.test
     assert found is not None
