@@ -8,7 +8,7 @@ from redsm5.checkpoints.space import size_words
 from redsm5.hpo.status import span
 from redsm5.hpo_report.importance import FEWEST
 from redsm5.hpo_report.models import Confirmed, Group, Importance, Requirement
-from redsm5.hpo_report.tested import metric_of, look_sentence
+from redsm5.hpo_report.tested import look_sentence, metric_of
 from redsm5.report.study_models import StudyReport
 
 NAMED = 3

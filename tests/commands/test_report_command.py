@@ -51,8 +51,8 @@ def test_report_of_a_study_whose_folder_is_elsewhere_says_what_it_cannot_show(st
     assert found["study"]["test"] is None
     assert found["study"]["tested"] == [best]
     assert (
-        f"The test part has been looked at once, last with trial {best}; the figures of trial {best}, the best one, are "
-        "not in the folder of this study here."
+        f"The test part has been looked at once, last with trial {best}; the figures of trial {best}, the best one, "
+        "are not in the folder of this study here."
     ) in found["summary"]
     assert found["storage"]["now"] == 0
     assert len(found["trials"]) == 2
