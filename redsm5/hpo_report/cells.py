@@ -33,7 +33,7 @@ def heat_map(report: SearchReport, first: str, second: str) -> go.Figure:
     """Colours of the cells; those in which no trial is have none."""
     across, up = (Axis(report.domains[name]) for name in (first, second))
     grid = mean_grid(*_placed(report, first, second), (len(across.names), len(up.names)))
-    made = figure(150 + 26 * max(8, len(up.names)))
+    made = figure(max(360, 150 + 18 * len(up.names)))
     made.add_heatmap(
         x=list(range(len(across.names))), y=list(range(len(up.names))),
         z=[[None if math.isnan(v) else float(f"{v:.4g}") for v in line] for line in grid.T.tolist()],

@@ -17,6 +17,8 @@ from redsm5.hpo_report.models import SearchReport, TrialRow
 BLUE, ORANGE, GREY, GREEN, RED = "#3d8fd1", "#c8741f", "#82878f", "#3f9d6b", "#d0524f"
 """Each at least 3:1 against light and dark paper."""
 STATES = {"COMPLETE": ("trained to its end", BLUE), "PRUNED": ("pruned", GREY), "FAIL": ("failed", RED)}
+MANY = 200
+"""Trials whose lines lie one on another."""
 TOP = 20
 """Parameters in the picture of importances."""
 
@@ -120,14 +122,14 @@ def group_bars(report: SearchReport) -> go.Figure:
 def intermediate(report: SearchReport) -> go.Figure:
     """What every trial reported after its epochs."""
     made = figure(420)
-    for state in ("PRUNED", "COMPLETE"):
+    for state in ("COMPLETE", "PRUNED"):  # the short ones on top
         rows = [row for row in report.trials if row.state == state]
         made.add_scatter(
             x=_joined(rows, lambda row: [step for step, _ in row.curve]),
             y=_joined(rows, lambda row: [brief(value) for _, value in row.curve]),
             mode="lines",
             line={"color": STATES[state][1], "width": 0.8},
-            opacity=0.65,
+            opacity=0.65 if len(report.trials) < MANY else 0.4,
             name=STATES[state][0],
             hoverinfo="skip",
         )

@@ -54,7 +54,8 @@ def _section(number: int, section: Section, drawn: go.Figure | None) -> Markup:
         height = f"height:{drawn.layout.height}px"
         parts.append(tag("div", class_="plot", data_figure=str(number), style=height, role="img", aria_label=label))
     if drawn is not None or section.folded:
-        table = tag("details", tag("summary", f"As a table ({len(section.table.rows)} rows)"), table)
+        rows = len(section.table.rows)
+        table = tag("details", tag("summary", f"As a table ({rows} {'row' if rows == 1 else 'rows'})"), table)
     return tag("section", *parts, table, id=f"s{number}")
 
 

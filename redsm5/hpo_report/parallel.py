@@ -51,7 +51,8 @@ def parallel(report: SearchReport, names: Sequence[str]) -> go.Figure:
     """
     rows = ranked(report, names)
     axes = [Axis(report.domains[name]) for name in names]
-    made = figure(460)
+    labels = max(len(axis.ticks()) for axis in axes)
+    made = figure(max(460, 90 + 18 * labels))
     for fifth in reversed(range(len(FIFTHS))):  # the best ones on top
         x: list[float | None] = []
         y: list[float | None] = []

@@ -16,6 +16,8 @@ from redsm5.hpo_report.models import SearchReport
 from redsm5.hpo_report.tables import Table, number
 
 SLICES = 9
+LABEL = 15
+"""Characters."""
 
 
 def slices(report: SearchReport) -> go.Figure:
@@ -23,7 +25,7 @@ def slices(report: SearchReport) -> go.Figure:
     names = leading(report)[:SLICES]
     columns = min(3, len(names))
     lines = math.ceil(len(names) / columns)
-    made = make_subplots(rows=lines, cols=columns, horizontal_spacing=0.07, vertical_spacing=0.3 / lines)
+    made = make_subplots(rows=lines, cols=columns, horizontal_spacing=0.07, vertical_spacing=0.38 / lines)
     for place, name in enumerate(names):
         rows = [row for row in valued(report) if name in row.params]
         axis = Axis(report.domains[name])
@@ -45,8 +47,9 @@ def slices(report: SearchReport) -> go.Figure:
         made.update_xaxes(title=name, type=axis.kind, **where)
         if axis.kind == "category":
             made.update_xaxes(categoryorder="array", categoryarray=list(axis.names), **where)
-            made.update_xaxes(range=[-0.5, len(axis.names) - 0.5], **where)
-    made.update_layout(figure(90 + 250 * lines).layout)
+            made.update_xaxes(range=[-0.5, len(axis.names) - 0.5], tickvals=list(axis.names), **where)
+            made.update_xaxes(ticktext=[_label(name) for name in axis.names], tickfont={"size": 10}, **where)
+    made.update_layout(figure(90 + 290 * lines).layout)
     made.update_xaxes(automargin=True, title_standoff=4, exponentformat="e")
     made.update_yaxes(automargin=True)
     made.update_yaxes(title=report.study.objective, col=1)
@@ -68,3 +71,8 @@ def slice_table(report: SearchReport) -> Table:
         ]
     objective = report.study.objective
     return Table(("parameter", "value", "trials", f"mean {objective}", f"best {objective}"), tuple(lines))
+
+
+def _label(name: str) -> str:
+    """A name with both of its ends: there is no room for a long one below a small picture."""
+    return name if len(name) <= LABEL else f"{name[: LABEL // 2]}…{name[-(LABEL - LABEL // 2 - 1) :]}"
