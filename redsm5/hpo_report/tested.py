@@ -19,8 +19,9 @@ def look_sentence(study: StudyReport) -> str:
     """How often the test part was looked at, and what was seen of the best trial."""
     if not study.test_evaluations:
         return "The test part has not been looked at."
-    looks = "once" if study.test_evaluations == 1 else f"{study.test_evaluations} times"
-    looked = f"The test part has been looked at {looks}, last with trial {study.tested[-1]}"
+    last = study.tested[-1]
+    looks = "once, with" if study.test_evaluations == 1 else f"{study.test_evaluations} times, last with"
+    looked = f"The test part has been looked at {looks} trial {last}"
     best = study.best[0].trial
     name = metric_of(study)
     if best not in study.tested:
@@ -34,7 +35,8 @@ def look_sentence(study: StudyReport) -> str:
     level = f"{100 * found.evaluation.bootstrap.level:.0f} % interval"
     interval = f"no {level}" if between is None else f"{level} {between.low:.4f} to {between.high:.4f}"
     gap = "" if found.optimism is None else f"; the validation value was {_gap(found.optimism)}"
-    return f"{looked}: there trial {found.trial} has {name} {found.value:.4f} ({interval}){gap}."
+    it = "it" if found.trial == last else f"trial {found.trial}"
+    return f"{looked}: there {it} has {name} {found.value:.4f} ({interval}){gap}."
 
 
 def look_table(report: SearchReport) -> Table:

@@ -30,7 +30,7 @@ def test_report_of_a_study_is_its_numbers(study, capfd):
         (one["trial"], one["state"], one["value"]) for one in made
     ]
     assert [row["params"] for row in found["trials"]] == [one["params"] for one in made]
-    assert "On the test part trial" in " ".join(found["summary"])
+    assert "The test part has been looked at once, with trial " in " ".join(found["summary"])
 
 
 def test_report_writes_a_page_beside_the_study(study, capfd):
@@ -51,7 +51,7 @@ def test_report_of_a_study_whose_folder_is_elsewhere_says_what_it_cannot_show(st
     assert found["study"]["test"] is None
     assert found["study"]["tested"] == [best]
     assert (
-        f"The test part has been looked at once, last with trial {best}; the figures of trial {best}, the best one, "
+        f"The test part has been looked at once, with trial {best}; the figures of trial {best}, the best one, "
         "are not in the folder of this study here."
     ) in found["summary"]
     assert found["storage"]["now"] == 0

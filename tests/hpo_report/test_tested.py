@@ -42,7 +42,7 @@ def test_looked_at_before_there_was_a_better_one():
 
 def test_looked_at_where_the_folder_is_not():
     assert said(test_evaluations=1, tested=[BEST]) == (
-        f"The test part has been looked at once, last with trial {BEST}; the figures of trial {BEST}, the best one, "
+        f"The test part has been looked at once, with trial {BEST}; the figures of trial {BEST}, the best one, "
         "are not in the folder of this study here."
     )
 
@@ -50,9 +50,7 @@ def test_looked_at_where_the_folder_is_not():
 def test_looked_at_with_an_objective_that_is_not_measured_there(evaluation):
     looked = {"test_evaluations": 1, "tested": [BEST], "objective": "val_loss"}
     sentence = said(**looked, test=result(evaluation, None, None))
-    assert sentence.startswith(
-        f"The test part has been looked at once, last with trial {BEST}; loss, the objective, is"
-    )
+    assert sentence.startswith(f"The test part has been looked at once, with trial {BEST}; loss, the objective, is")
     rows = look_table(search(**looked, test=result(evaluation, None, None))).rows
     assert rows[0] == ("loss", "–", "none: not measured on the test part")
     assert rows[1][0] == "f1_macro"
@@ -61,7 +59,7 @@ def test_looked_at_with_an_objective_that_is_not_measured_there(evaluation):
 def test_figures_with_their_interval(evaluation):
     looked = {"test_evaluations": 3, "tested": [1, 2, BEST], "test": result(evaluation)}
     assert said(**looked) == (
-        f"The test part has been looked at 3 times, last with trial {BEST}: there trial {BEST} has f1_macro 0.5000 "
+        f"The test part has been looked at 3 times, last with trial {BEST}: there it has f1_macro 0.5000 "
         "(95 % interval 0.4000 to 0.6000); the validation value was 0.2500 better."
     )
     report = search(**looked)
