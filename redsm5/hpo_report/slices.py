@@ -16,8 +16,8 @@ from redsm5.hpo_report.models import SearchReport
 from redsm5.hpo_report.tables import Table, number
 
 SLICES = 9
-LABEL = 15
-"""Characters."""
+LABELS, LABEL = 12, 15
+"""Names below a picture, and their characters."""
 
 
 def slices(report: SearchReport) -> go.Figure:
@@ -47,8 +47,11 @@ def slices(report: SearchReport) -> go.Figure:
         made.update_xaxes(title=name, type=axis.kind, **where)
         if axis.kind == "category":
             made.update_xaxes(categoryorder="array", categoryarray=list(axis.names), **where)
-            made.update_xaxes(range=[-0.5, len(axis.names) - 0.5], tickvals=list(axis.names), **where)
-            made.update_xaxes(ticktext=[_label(name) for name in axis.names], tickfont={"size": 10}, **where)
+            named = axis.names[:: math.ceil(len(axis.names) / LABELS)]  # the table has all
+            made.update_xaxes(range=[-0.5, len(axis.names) - 0.5], tickvals=list(named), **where)
+            made.update_xaxes(ticktext=[_label(name) for name in named], tickfont={"size": 10}, **where)
+        elif axis.kind == "log" and axis.domain.high >= 100 * axis.domain.low:
+            made.update_xaxes(dtick=1, **where)  # powers of ten: what Plotly puts between them has no room
     made.update_layout(figure(90 + 290 * lines).layout)
     made.update_xaxes(automargin=True, title_standoff=4, exponentformat="e")
     made.update_yaxes(automargin=True)

@@ -109,3 +109,12 @@ def test_only_parameters_above_chance_are_shown():
     assert cells.pairs(nothing) == []
     assert parallel.line_names(nothing) == []
     assert slices.slice_table(nothing).rows == ()
+
+
+def test_names_below_a_slice_are_few_and_short():
+    domains = DOMAINS | {"encoder": Domain(choices=[f"org/some-long-encoder-{n}" for n in range(30)])}
+    rows = [{"value": 0.5, "params": {"encoder": f"org/some-long-encoder-{n}"}} for n in range(30)]
+    axis = slices.slices(of_rows(*rows, leading=("encoder",), domains=domains)).layout.xaxis
+    assert len(axis.categoryarray) == 30
+    assert list(axis.tickvals) == [f"some-long-encoder-{n}" for n in range(0, 30, 3)]
+    assert axis.ticktext[0] == "some-lo…coder-0"
