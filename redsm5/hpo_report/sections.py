@@ -8,7 +8,7 @@ from functools import partial
 
 import plotly.graph_objects as go
 
-from redsm5.hpo_report import cells, confirmed, figures, parallel, slices, storage, tables, tested, trial_tables
+from redsm5.hpo_report import cells, confirmed, figures, parallel, pareto, slices, storage, tables, tested, trial_tables
 from redsm5.hpo_report.leading import leading
 from redsm5.hpo_report.models import SearchReport
 from redsm5.hpo_report.tables import Table
@@ -75,7 +75,7 @@ def _of_search(report: SearchReport) -> Iterator[Section]:
             "Pareto front",
             "Than a trial on the front none is better in one objective and as good in the others.",
             tables.front_table(report),
-            partial(figures.front, report),
+            partial(pareto.front, report),
         )
     if report.importances:
         yield from _of_parameters(report)

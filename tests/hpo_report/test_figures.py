@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from search_samples import of_rows, search, several_objectives
 
-from redsm5.hpo_report import figures, tables
+from redsm5.hpo_report import figures, pareto, tables
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_failures_with_the_same_beginning_have_bars_of_their_own():
 
 def test_front_is_set_apart():
     made = several_objectives()
-    shown = traces(figures.front(made))
+    shown = traces(pareto.front(made))
     assert list(shown["Pareto front"]["text"]) == ["trial 1", "trial 4"]
     assert list(shown["Pareto front"]["x"]) == [2.0, 5.0]
     assert len(shown["other trials"]["x"]) == 37
@@ -76,7 +76,7 @@ def test_front_is_set_apart():
 def test_three_objectives_have_a_panel_for_each_pair():
     names = (("val_f1_macro", "maximize"), ("peak_memory", "minimize"), ("train_time", "minimize"))
     made = several_objectives(names)
-    figure = figures.front(made)
+    figure = pareto.front(made)
     panels = {
         (figure.layout[f"yaxis{n}"].title.text, figure.layout[f"xaxis{n}"].title.text): [
             list(trace.x) for trace in figure.data if trace.xaxis == f"x{n}" and trace.name == "Pareto front"

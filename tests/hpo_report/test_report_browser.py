@@ -39,6 +39,7 @@ def opened(path, scheme, said=None, asked=None):
         page.on("console", lambda message: said.append(message.text) if said is not None else None)
         page.on("pageerror", lambda error: said.append(str(error)) if said is not None else None)
         page.on("request", lambda request: asked.append(request.url) if asked is not None else None)
+        page.set_default_timeout(120_000)  # of a machine that is busy
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-ready=yes]")
         yield page
