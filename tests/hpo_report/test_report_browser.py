@@ -94,5 +94,5 @@ def test_print_is_dark_on_light_and_fits_the_paper_whatever_the_theme(path, by_s
         page.emulate_media(media="screen")
         page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert page.evaluate(INK) == ink
-        assert page.evaluate("document.querySelector('.main-svg').clientWidth") == width
+        page.wait_for_function(f"document.querySelector('.main-svg').clientWidth === {width}")
         assert page.evaluate("document.querySelectorAll('details[open]').length") == 1

@@ -73,6 +73,6 @@ addEventListener("afterprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = details.dataset.was === "open";
   show(themes[theme]);
   paperWidth = 0;
-  paint();
+  paint().then(() => plots.forEach(plot => Plotly.Plots.resize(plot))); // a width that was given stays until then
 });
 paint();
