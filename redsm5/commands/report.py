@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
     from redsm5.hpo_report.gather import search_report
-    from redsm5.hpo_report.markdown import markdown
+    from redsm5.hpo_report.markdown import MOST, markdown
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study)
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         text = report.model_dump_json(indent=2) + "\n"
     elif args.format == "md":
-        text = markdown(report)
+        text = markdown(report, most=None if args.out else MOST)
     else:
         from redsm5.hpo_report.page import render
 

@@ -22,7 +22,7 @@ from redsm5.hpo.chosen import BEST_FILE, write_best
 from redsm5.hpo.objectives import pareto_front
 from redsm5.hpo.records import PEAK, PRUNE_HORIZON, Records, best_first, first_within, read_records
 from redsm5.hpo.results import publish
-from redsm5.hpo.retention import disk_bytes, trial_folder
+from redsm5.hpo.retention import search_bytes, trial_folder
 from redsm5.hpo.storage import patiently
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import (
@@ -84,8 +84,9 @@ def study_report(study: Study, records: Records) -> StudyReport:
         first_within_one_percent=first_within(ended, plan.direction.name.lower()),
         test=_tested(study, ranked[0]) if ranked and ranked[0].trial in tested else None,
         test_evaluations=len(tested),
+        tested=tested,
         seconds=_seconds(study, ended),
-        peak_disk_bytes=max(attrs.get(PEAK, 0), disk_bytes(study.folder)),
+        peak_disk_bytes=max(attrs.get(PEAK, 0), search_bytes(study.folder)),
     )
 
 

@@ -14,6 +14,8 @@ from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 
 TRIALS = "trials"
+AFTER = ("confirm", "confirm.json", "ensemble", "report.html")
+"""In the folder of a study: what is made once the search is over, and is no part of what it takes."""
 
 
 def trial_folder(study: Path, number: int) -> Path:
@@ -63,13 +65,26 @@ def prune_study(study: Path, ended: dict[int, str], best: Collection[int], done:
             done.add(number)
 
 
-def disk_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder; files that go meanwhile do not count."""
-    total, stack = 0, [os.fspath(folder)]
+def search_bytes(study: Path) -> int:
+    """Bytes of the folder of a study, without what was made after the search."""
+    return disk_bytes(study, leave_out=AFTER)
+
+
+def disk_bytes(folder: Path, leave_out: Collection[str] = ()) -> int:
+    """Bytes of all files below a folder; files that go meanwhile do not count.
+
+    Args:
+        folder: Of anything.
+        leave_out: Names in it, not below, that do not count.
+    """
+    top = os.fspath(folder)
+    total, stack = 0, [top]
     while stack:
         try:
-            with os.scandir(stack.pop()) as entries:
+            with os.scandir(where := stack.pop()) as entries:
                 for entry in entries:
+                    if where == top and entry.name in leave_out:
+                        continue
                     if entry.is_dir(follow_symlinks=False):
                         stack.append(entry.path)
                     else:

@@ -26,7 +26,7 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, best_first, read_records
 from redsm5.hpo.results import keep_result, publish
-from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
+from redsm5.hpo.retention import prune_study, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, insist, patiently, reaching
@@ -259,7 +259,7 @@ class Worker:
         )
 
     def _prune_disk(self, records: Records) -> None:
-        used = disk_bytes(self.study.folder)
+        used = search_bytes(self.study.folder)
         if used > 1.02 * self._peak:  # not every byte more is worth a transaction
             self._peak = used
             with suppress(Away), reaching():

@@ -1,4 +1,4 @@
-"""Values of a parameter as positions on an axis."""
+"""Values of a parameter as positions on an axis, by what the parameter can be."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import JsonValue
 
-FEW = 6
-"""Numbers that take no more values than this are shown as names."""
-DECADES = 1.5
-"""Positive numbers that span more are shown by their logarithm."""
+from redsm5.hpo_report.models import Domain
+
+FEW = 12
+"""A range with no more values than this is shown by its values."""
+RANGES = 10
+"""Cells of a wider one."""
 
 
 @dataclass(frozen=True)
@@ -21,53 +26,83 @@ class Axis:
     """An axis for the values of one parameter.
 
     Attributes:
-        kind: ``category``, ``linear`` or ``log``; Plotly's names.
-        names: Of a category axis: its values as text, in order.
-        low: Of a number axis: the least value.
-        high: The largest.
+        domain: What the parameter can be.
     """
 
-    kind: str
-    names: tuple[str, ...] = ()
-    low: float = 0.0
-    high: float = 1.0
+    domain: Domain
+
+    @property
+    def kind(self) -> str:
+        """``category``, ``linear`` or ``log``; Plotly's names."""
+        return "category" if self.domain.choices else "log" if self.domain.log else "linear"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of its cells, all different: its values, or equal ranges of numbers."""
+        return distinct_names(self.domain.choices) if self.domain.choices else _range_names(self._edges, self.domain)
 
     def place(self, value: JsonValue) -> Any:
         """What Plotly is given for a value."""
-        return text_of(value) if self.kind == "category" else value
+        return self.names[self.cell(value)] if self.domain.choices else value
+
+    def cell(self, value: JsonValue) -> int:
+        """Which cell a value is in."""
+        if self.domain.choices:
+            return self._index[json.dumps(value)]
+        inner = self._edges[1:-1]
+        return sum(edge <= value for edge in inner)  # type: ignore[operator]
 
     def share(self, value: JsonValue) -> float:
-        """The same as a position between 0 and 1."""
-        if self.kind == "category":
-            return self.names.index(text_of(value)) / max(1, len(self.names) - 1)
-        low, high, at = (self._scaled(float(number)) for number in (self.low, self.high, value))  # type: ignore[arg-type]
+        """A value as a position between 0 and 1."""
+        if self.domain.choices:
+            return self.cell(value) / max(1, len(self.domain.choices) - 1)
+        low, high, at = (self._scaled(float(number)) for number in (self.domain.low, self.domain.high, value))  # type: ignore[arg-type]
         return (at - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[tuple[float, str]]:
         """Positions between 0 and 1, and what stands there."""
-        if self.kind == "category":
-            return [(self.share(name), name) for name in self.names]
-        middle = math.sqrt(self.low * self.high) if self.kind == "log" else (self.low + self.high) / 2
-        return [(self.share(number), f"{number:.3g}") for number in (self.low, middle, self.high)]
+        if self.domain.choices:
+            return [(self.share(value), name) for value, name in zip(self.domain.choices, self.names, strict=True)]
+        low, high = self.domain.low, self.domain.high
+        middle = math.sqrt(low * high) if self.domain.log else (low + high) / 2
+        return [(self.share(number), f"{number:.3g}") for number in (low, middle, high)]
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {json.dumps(value): place for place, value in enumerate(self.domain.choices)}
+
+    @cached_property
+    def _edges(self) -> tuple[float, ...]:
+        """Where its ranges begin, and where the last one ends; of whole numbers the latter is one too large."""
+        low, high = self._scaled(self.domain.low), self._scaled(self.domain.high + self.domain.whole)
+        back = math.exp if self.domain.log else float
+        edges = [back(low + (high - low) * place / RANGES) for place in range(1, RANGES)]
+        if self.domain.whole:
+            edges = sorted({float(round(edge)) for edge in edges} - {self.domain.low})
+        return (self.domain.low, *edges, self.domain.high + self.domain.whole)
 
     def _scaled(self, number: float) -> float:
-        return math.log(number) if self.kind == "log" else number
+        return math.log(number) if self.domain.log else number
 
 
-def axis_of(values: Sequence[JsonValue]) -> Axis:
-    """The axis that shows these values.
+def domain_of(distribution: BaseDistribution) -> Domain:
+    """What a parameter can be, by what it is drawn from."""
+    if isinstance(distribution, CategoricalDistribution):
+        return Domain(choices=list(distribution.choices))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high, step, whole = distribution.low, distribution.high, distribution.step, isinstance(distribution.low, int)
+    if step is not None and (high - low) / step < FEW:
+        return Domain(choices=[low + step * place for place in range(round((high - low) / step) + 1)])
+    return Domain(choices=[], low=low, high=high, log=distribution.log, whole=whole)
 
-    Args:
-        values: At least one.
-    """
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    distinct = {text_of(value) for value in values}
-    if len(numbers) < len(values) or len(distinct) <= FEW:
-        if len(numbers) == len(values):
-            return Axis("category", tuple(text_of(value) for value in sorted(set(numbers))))
-        return Axis("category", tuple(sorted(distinct)))
-    low, high = float(min(numbers)), float(max(numbers))
-    return Axis("log" if low > 0 and high / low > 10**DECADES else "linear", (), low, high)
+
+def distinct_names(values: Sequence[JsonValue]) -> tuple[str, ...]:
+    """Values for people, in full where the short forms of two are the same."""
+    short = [text_of(value) for value in values]
+    return tuple(
+        name if short.count(name) == 1 else value if isinstance(value, str) else json.dumps(value)
+        for name, value in zip(short, values, strict=True)
+    )
 
 
 def text_of(value: JsonValue) -> str:
@@ -77,3 +112,14 @@ def text_of(value: JsonValue) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return json.dumps(value)
+
+
+def _range_names(edges: Sequence[float], domain: Domain) -> tuple[str, ...]:
+    if domain.whole:
+        ends = [(int(low), int(high) - 1) for low, high in pairwise(edges)]
+        return tuple(f"{low}" if low == high else f"{low} to {high}" for low, high in ends)
+    for digits in range(2, 18):
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(texts):
+            break
+    return tuple(f"{low} to {high}" for low, high in pairwise(texts))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
+from redsm5.checkpoints.space import size_words
 from redsm5.hpo_report.models import SearchReport, TrialRow
 
 BLUE, ORANGE, GREY, GREEN, RED = "#3d8fd1", "#c8741f", "#82878f", "#3f9d6b", "#d0524f"
 """Each at least 3:1 against light and dark paper."""
 STATES = {"COMPLETE": ("trained to its end", BLUE), "PRUNED": ("pruned", GREY), "FAIL": ("failed", RED)}
+MANY = 200
+"""Trials whose lines lie one on another."""
 TOP = 20
 """Parameters in the picture of importances."""
 
@@ -73,13 +77,23 @@ def importance_bars(report: SearchReport) -> go.Figure:
         x=[one.importance for one in top],
         y=[one.name for one in top],
         orientation="h",
-        marker={"color": [BLUE if one.active >= 0.95 else GREEN for one in top]},
+        marker={
+            "color": [GREY if not one.above else BLUE if one.active >= 0.95 else GREEN for one in top],
+        },
         text=[f"{one.importance:.1%}" for one in top],
         textposition="outside",
         cliponaxis=False,
         hovertext=[f"{one.name} ({one.group}), active in {one.active:.0%} of the trials" for one in top],
     )
-    made.update_layout(xaxis={"title": "importance", "tickformat": ".0%"}, margin={"r": 60}, showlegend=False)
+    made.add_scatter(
+        x=[one.floor for one in top], y=[one.name for one in top], mode="markers", hoverinfo="x",
+        marker={"color": ORANGE, "symbol": "line-ns-open", "size": 14, "line": {"width": 2}},
+    )  # fmt: skip
+    made.update_layout(
+        xaxis={"title": "importance; what chance reaches in orange", "tickformat": ".0%"},
+        margin={"r": 60},
+        showlegend=False,
+    )
     return made
 
 
@@ -96,21 +110,23 @@ def group_bars(report: SearchReport) -> go.Figure:
         textposition="outside",
         cliponaxis=False,
     )
-    made.update_layout(xaxis={"title": "importance", "tickformat": ".0%"}, margin={"r": 60}, showlegend=False)
+    made.update_layout(
+        xaxis={"title": "importance above chance", "tickformat": ".0%"}, margin={"r": 60}, showlegend=False
+    )
     return made
 
 
 def intermediate(report: SearchReport) -> go.Figure:
     """What every trial reported after its epochs."""
     made = figure(420)
-    for state in ("PRUNED", "COMPLETE"):
+    for state in ("COMPLETE", "PRUNED"):  # the short ones on top
         rows = [row for row in report.trials if row.state == state]
         made.add_scatter(
             x=_joined(rows, lambda row: [step for step, _ in row.curve]),
-            y=_joined(rows, lambda row: [value for _, value in row.curve]),
+            y=_joined(rows, lambda row: [brief(value) for _, value in row.curve]),
             mode="lines",
             line={"color": STATES[state][1], "width": 0.8},
-            opacity=0.65,
+            opacity=0.65 if len(report.trials) < MANY else 0.4,
             name=STATES[state][0],
             hoverinfo="skip",
         )
@@ -196,31 +212,34 @@ def failures(report: SearchReport) -> go.Figure:
     """Failed trials by reason."""
     reasons = list(report.study.reasons.items())[::-1]
     made = figure(90 + 28 * len(reasons))
+    places = list(range(len(reasons)))  # cut short, two reasons may be the same text
     made.add_bar(
-        x=[count for _, count in reasons], y=[_short(reason) for reason, _ in reasons], orientation="h",
-        marker={"color": RED},
+        x=[count for _, count in reasons], y=places, orientation="h", marker={"color": RED},
+        hovertext=[reason for reason, _ in reasons],
     )  # fmt: skip
-    made.update_layout(xaxis_title="trials", showlegend=False)
+    made.update_layout(
+        xaxis_title="trials",
+        yaxis={"tickvals": places, "ticktext": [_short(reason) for reason, _ in reasons]},
+        showlegend=False,
+    )
     return made
 
 
-def front(report: SearchReport) -> go.Figure:
-    """The first two of several objectives, with the Pareto front."""
-    first, second = (one.name for one in report.study.objectives[:2])
-    made = figure(420)
-    on = {one.trial for one in report.study.front}
-    for name, colour, chosen in (("other trials", GREY, False), ("Pareto front", ORANGE, True)):
-        rows = [row for row in report.trials if row.objectives and (row.trial in on) is chosen]
-        made.add_scatter(
-            x=[row.objectives[second] for row in rows],
-            y=[row.objectives[first] for row in rows],
-            mode="markers",
-            name=name,
-            marker={"color": colour, "size": 8 if chosen else 6},
-            text=[f"trial {row.trial}" for row in rows],
-        )
-    made.update_layout(xaxis_title=second, yaxis_title=first)
+def stored(report: SearchReport) -> go.Figure:
+    """What the folder of the study takes, by what is stored."""
+    kinds = [(kind, size) for kind, size in report.storage.kinds.items() if size][::-1]
+    made = figure(90 + 30 * len(kinds))
+    made.add_bar(
+        x=[size / 1e6 for _, size in kinds], y=[kind for kind, _ in kinds], orientation="h", marker={"color": BLUE},
+        text=[size_words(size) for _, size in kinds], textposition="outside", cliponaxis=False,
+    )  # fmt: skip
+    made.update_layout(xaxis_title="MB now", margin={"r": 70}, showlegend=False)
     return made
+
+
+def brief(value: Any) -> Any:
+    """Numbers with the five digits that a picture can show: all of them would make a page large."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _joined(rows: Sequence[TrialRow], of: Callable[[TrialRow], Iterable[float]]) -> list[float | None]:

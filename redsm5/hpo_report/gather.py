@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from pydantic import JsonValue
 
+from redsm5.confirm.confirmation import CONFIRM_FILE
 from redsm5.hpo.attempts import SLOT, is_lost
 from redsm5.hpo.finish import study_report
 from redsm5.hpo.records import Records, best_first, read_records
 from redsm5.hpo.study import Study
+from redsm5.hpo_report.axes import domain_of
+from redsm5.hpo_report.confirmed import read_confirmed
 from redsm5.hpo_report.importance import comparable, group_importances, importances
-from redsm5.hpo_report.models import Candidate, SearchReport, TrialRow
+from redsm5.hpo_report.models import Candidate, Domain, SearchReport, TrialRow
 from redsm5.hpo_report.requirements import requirements
+from redsm5.hpo_report.storage import storage_of
 from redsm5.hpo_report.summary import summary
 from redsm5.report.study_models import TrialReport
 
@@ -32,13 +34,15 @@ def search_report(study: Study) -> SearchReport:
         study: Of ``load_study``.
 
     Raises:
-        UserError: The database holds what this version cannot read.
+        UserError: The database, or ``confirm.json``, holds what this version cannot read.
     """
     records = read_records(study.optuna)
     whole = study_report(study, records)
+    confirmed = read_confirmed(study.folder / CONFIRM_FILE)
+    results = _results(study)
     ranked = best_first(records.ended, whole.direction)
     found = importances(
-        comparable(records.ended, _distributions(study), whole.direction),
+        comparable(records.ended, {slot: trial.distributions for slot, trial in results.items()}, whole.direction),
         {parameter.name: parameter.group for parameter in study.space.searched},
         ranked[0].params if ranked else {},
     )
@@ -49,14 +53,23 @@ def search_report(study: Study) -> SearchReport:
         created=datetime.now(UTC),
         study=whole,
         pruned_by=study.plan.pruned_by,
-        summary=summary(whole, found, groups, required),
+        summary=summary(whole, found, groups, required, confirmed),
         requirements=required,
         importances=found,
         groups=groups,
+        domains=domains(results.values()),
         candidates=candidates,
         same=same,
-        trials=rows(records, _curves(study), whole.direction),
+        confirmed=confirmed,
+        storage=storage_of(study.folder, whole.peak_disk_bytes),
+        trials=rows(records, {slot: trial.intermediate_values for slot, trial in results.items()}, whole.direction),
     )
+
+
+def domains(trials: Collection[FrozenTrial]) -> dict[str, Domain]:
+    """What each parameter that was drawn can be: within a study that never changes."""
+    found = {name: one for trial in trials for name, one in trial.distributions.items()}
+    return {name: domain_of(found[name]) for name in sorted(found)}
 
 
 def rows(records: Records, curves: Mapping[int, Mapping[int, float]], direction: str) -> list[TrialRow]:
@@ -94,18 +107,31 @@ def rows(records: Records, curves: Mapping[int, Mapping[int, float]], direction:
 
 
 def side_by_side(best: Sequence[TrialReport]) -> tuple[list[Candidate], dict[str, JsonValue]]:
-    """The best trials with the settings in which they differ, and the settings that they share."""
+    """The best trials with the settings in which they differ, and the settings that all have and share.
+
+    Args:
+        best: Complete ones, the best first.
+    """
     keys = sorted({key for report in best for key in report.settings})
-    shared = {key for key in keys if len({repr(report.settings.get(key)) for report in best}) == 1}
+    absent = object()  # a setting may be null, which is something else than not set
+    shared = {
+        key for key in keys if len({repr(report.settings.get(key, absent)) for report in best}) == 1
+    }  # of those that all have: where it is absent in one, another has it
     made = [
         Candidate(
             trial=report.trial,
-            value=math.nan if report.value is None else report.value,
+            value=_value(report),
+            objectives=report.objectives,
             differs={key: report.settings.get(key) for key in keys if key not in shared},
         )
         for report in best
     ]
     return made, {key: best[0].settings[key] for key in keys if key in shared}
+
+
+def _value(report: TrialReport) -> float:
+    assert report.value is not None
+    return report.value
 
 
 def _results(study: Study) -> dict[int, FrozenTrial]:
@@ -116,11 +142,3 @@ def _results(study: Study) -> dict[int, FrozenTrial]:
         if slot is not None and trial.state.is_finished() and not is_lost(trial):
             found[slot] = trial
     return found
-
-
-def _distributions(study: Study) -> dict[int, dict[str, BaseDistribution]]:
-    return {slot: trial.distributions for slot, trial in _results(study).items()}
-
-
-def _curves(study: Study) -> dict[int, dict[int, float]]:
-    return {slot: trial.intermediate_values for slot, trial in _results(study).items()}

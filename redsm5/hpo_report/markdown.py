@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from redsm5.hpo_report import tables
 from redsm5.hpo_report.models import SearchReport
-from redsm5.hpo_report.tables import Table
+from redsm5.hpo_report.sections import Section, sections
 
 MOST = 25
-"""Rows of a table; the page and the JSON have all."""
+"""Rows of a table on a terminal."""
 
 
-def markdown(report: SearchReport) -> str:
-    """The whole, for a terminal, a notebook or an issue."""
+def markdown(report: SearchReport, most: int | None = None) -> str:
+    """The whole, for a terminal, a notebook or an issue.
+
+    Args:
+        report: Of a study.
+        most: Rows after which a table is cut; None for none.
+    """
     parts = [f"# Search {report.study.study}", " ".join(report.summary)]
-    parts.append(_table(tables.requirement_table(report)))
-    if report.study.front:
-        parts.append(_table(tables.front_table(report)))
-    if report.candidates:
-        parts += [_table(tables.candidate_table(report)), _table(tables.same_table(report))]
-    if report.importances:
-        parts += [_table(tables.group_table(report)), _table(tables.importance_table(report))]
-    if report.trials:
-        parts += [_table(tables.ending_table(report)), _table(tables.time_table(report))]
-    if report.study.reasons:
-        parts.append(_table(tables.reason_table(report)))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *(_section(one, most) for one in sections(report))]) + "\n"
 
 
-def _table(table: Table) -> str:
-    lines = [f"## {table.caption}", "", _row(table.head), _row(("---",) * len(table.head))]
-    lines += [_row(row) for row in table.rows[:MOST]]
-    if len(table.rows) > MOST:
-        lines += ["", f"and {len(table.rows) - MOST} more"]
+def _section(section: Section, most: int | None) -> str:
+    table = section.table
+    lines = [f"## {section.title}", ""]
+    if section.says:
+        lines += [section.says, ""]
+    lines += [_row(table.head), _row(("---",) * len(table.head)), *(_row(row) for row in table.rows[:most])]
+    if most is not None and len(table.rows) > most:
+        lines += ["", f"and {len(table.rows) - most} more rows; --out FILE has all"]
     return "\n".join(lines)
 
 

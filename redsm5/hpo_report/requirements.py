@@ -16,38 +16,47 @@ START_SECONDS = 1.0
 def requirements(study: StudyReport) -> list[Requirement]:
     """Each with the figure of this study.
 
+    Shares and seconds are judged as they stand, whether or not trials are to come. Which trial was the first near the
+    best one is known when there can be no better one, with the last trial of the budget.
+
     Args:
         study: What ``study.json`` says.
     """
     counts, shares, seconds = study.counts, study.shares, study.seconds
     ended = counts.complete + counts.pruned + counts.failed
-    within = study.first_within_one_percent
-    latest = WITHIN_SHARE * study.budget
-    overhead = (seconds["sampling"] + seconds["storage"]) / ended if ended else None
-    start = seconds["start"] / ended if ended else None
     good = counts.complete + counts.pruned
+    within = study.first_within_one_percent
+    near = _most(
+        "first trial within 1 % of the best value",
+        WITHIN_SHARE * study.budget,
+        None if within is None else float(within),
+    )
+    if ended < study.budget:
+        near = near.model_copy(update={"met": None})
+    overhead = (seconds["sampling"] + seconds["storage"]) / ended if ended else None
     return [
-        _least("share of trials pruned in the first five epochs", PRUNED_BY_5, shares.pruned_by_epoch_5, good > 0),
         _least(
-            "share of the trials that were not pruned that early stopping ended",
-            STOPPED_OF_COMPLETE,
-            shares.stopped_early_of_complete,
-            counts.complete > 0,
+            "share of the trials that did not fail pruned in the first five epochs",
+            PRUNED_BY_5,
+            shares.pruned_by_epoch_5 if good else None,
         ),
-        _most("first trial within 1 % of the best value", latest, None if within is None else float(within), "{:.0f}"),
-        _most("failed trials", 0.0, float(counts.failed) if ended else None, "{:.0f}"),
-        _most("seconds of sampler and storage per trial", OVERHEAD_SECONDS, overhead, "{:g}"),
-        _most("seconds to start a trial", START_SECONDS, start, "{:g}"),
+        _least(
+            "share of the trials that neither failed nor were pruned stopped early",
+            STOPPED_OF_COMPLETE,
+            shares.stopped_early_of_complete if counts.complete else None,
+        ),
+        near,
+        _most("failed trials", 0.0, float(counts.failed) if ended else None),
+        _most("seconds of sampler and storage per trial", OVERHEAD_SECONDS, overhead),
+        _most("seconds to start a trial", START_SECONDS, seconds["start"] / ended if ended else None),
     ]
 
 
-def _least(what: str, least: float, found: float, known: bool) -> Requirement:
-    value = found if known else None
-    return Requirement(
-        what=what, required=f"at least {least:g}", found=value, met=None if value is None else value >= least
-    )
+def _least(what: str, least: float, found: float | None) -> Requirement:
+    met = None if found is None else found >= least
+    return Requirement(what=what, required=f"at least {least:g}", found=found, met=met)
 
 
-def _most(what: str, most: float, found: float | None, form: str) -> Requirement:
-    said = "none" if most == 0 else f"at most {form.format(most)}"
+def _most(what: str, most: float, found: float | None) -> Requirement:
+    said = "none" if most == 0 else f"at most {most:g}"
     return Requirement(what=what, required=said, found=found, met=None if found is None else found <= most)

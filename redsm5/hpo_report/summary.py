@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from redsm5.checkpoints.space import size_words
 from redsm5.hpo.status import span
-from redsm5.hpo_report.models import Group, Importance, Requirement
-from redsm5.report.study_models import StudyReport, TestResult
+from redsm5.hpo_report.importance import FEWEST
+from redsm5.hpo_report.models import Confirmed, Group, Importance, Requirement
+from redsm5.hpo_report.tested import look_sentence, metric_of
+from redsm5.report.study_models import StudyReport
 
 NAMED = 3
 """Parameters and groups that are named."""
 
 
 def summary(
-    study: StudyReport, importances: Sequence[Importance], groups: Sequence[Group], required: Sequence[Requirement]
+    study: StudyReport,
+    found: Sequence[Importance],
+    groups: Sequence[Group],
+    required: Sequence[Requirement],
+    confirmed: Confirmed | None,
 ) -> list[str]:
     """The sentences on top of a report; all that they say stands below them too."""
     counts = study.counts
@@ -27,27 +33,25 @@ def summary(
     if not study.best:
         return [*said, "None was trained to its end, so that there is no best one."]
     best = study.best[0]
-    within = study.first_within_one_percent
     said.append(
         f"The best {study.objective} on the validation part is {best.value:.4f}, of trial {best.trial}"
         + (f", and {len(study.best) - 1} more are as good" if len(study.best) > 1 else "")
-        + f"; the first within 1 % of it was trial {within}."
+        + f"; the first within 1 % of it was trial {study.first_within_one_percent}."
     )
-    said.append(_test(study.test, study.objective))
-    if importances:
-        named = ", ".join(f"{one.name} ({one.importance:.0%})" for one in importances[:NAMED])
-        of = ", ".join(f"{one.name} ({one.importance:.0%})" for one in groups[:NAMED])
-        said.append(f"What decided most whether a trial was among the best tenth: {named}; of the groups {of}.")
+    said.append(look_sentence(study))
+    if confirmed is not None:
+        said.append(_confirmed(confirmed, metric_of(study)))
+    said.append(_mattered(found, groups))
     if len(study.objectives) > 1:
         names = ", ".join(one.name for one in study.objectives)
         said.append(f"{len(study.front)} trials are on the Pareto front of {names}.")
     shares = study.shares
     said.append(
-        f"Pruning ended {shares.pruned:.0%} of the trials, {shares.pruned_by_epoch_5:.0%} in their first five epochs; "
-        f"early stopping ended {shares.stopped_early_of_complete:.0%} of the others."
+        f"Of the trials that did not fail, pruning ended {shares.pruned:.0%}, and {shares.pruned_by_epoch_5:.0%} in "
+        f"their first five epochs; early stopping ended {shares.stopped_early_of_complete:.0%} of those that were not "
+        "pruned."
     )
-    missed = [one.what for one in required if one.met is False]
-    said.append(f"Not as required: {', '.join(missed)}." if missed else "All requirements of a search are met.")
+    said += _missed(required, over=ended >= study.budget)
     seconds = study.seconds
     said.append(
         f"From the first trial to the last it took {span(seconds['wall'])}; the trials took {span(seconds['fits'])} "
@@ -56,15 +60,43 @@ def summary(
     return said
 
 
-def _test(test: TestResult | None, objective: str) -> str:
-    if test is None or test.value is None:
-        return "The test part has not been looked at."
-    name = objective.removeprefix("val_")
-    between = test.evaluation.intervals.get(name)
-    interval = "" if between is None else f" (interval {between.low:.4f} to {between.high:.4f})"
-    gap = "" if test.optimism is None else f"; the validation value was {_gap(test.optimism)}"
-    return f"On the test part trial {test.trial} has {name} {test.value:.4f}{interval}{gap}."
+def _confirmed(confirmed: Confirmed, metric: str) -> str:
+    best = next((one for one in confirmed.candidates if one.trial == confirmed.best), None)
+    if best is None or best.mean is None:
+        return f"Of {len(confirmed.candidates)} trials that were trained again none was confirmed."
+    between = best.interval
+    interval = (
+        "" if between is None else f", {100 * confirmed.level:.0f} % interval {between.low:.4f} to {between.high:.4f}"
+    )
+    return (
+        f"Trained again on {confirmed.folds} folds, trial {best.trial} is the best of {len(confirmed.candidates)}: "
+        f"{metric} {best.mean:.4f}{interval}, where the search had {best.search_value:.4f}."
+    )
 
 
-def _gap(optimism: float) -> str:
-    return f"{abs(optimism):.4f} {'better' if optimism >= 0 else 'worse'}"
+def _mattered(found: Sequence[Importance], groups: Sequence[Group]) -> str:
+    if not found:
+        return f"What the parameters did cannot be said: that takes {FEWEST} trials with a value."
+    above = [one for one in found if one.above]
+    if not above:
+        return "No parameter decided more than chance would whether a trial was among the best tenth."
+    named = ", ".join(f"{one.name} ({one.importance:.0%})" for one in above[:NAMED])
+    of = ", ".join(f"{one.name} ({one.importance:.0%})" for one in groups[:NAMED] if one.importance > 0)
+    return (
+        f"What decided most, and more than chance would, whether a trial was among the best tenth: {named}; of the "
+        f"groups {of}."
+    )
+
+
+def _missed(required: Sequence[Requirement], *, over: bool) -> Iterator[str]:
+    far = "" if over else " so far"
+    missed = [one.what for one in required if one.met is False]
+    unknown = [one.what for one in required if one.met is None]
+    if missed:
+        yield f"Not as required{far}: {'; '.join(missed)}."
+    elif not unknown:
+        yield f"All requirements of a search are met{far}."
+    else:
+        yield f"All requirements of a search that can be judged are met{far}."
+    if unknown:
+        yield f"Not known yet: {'; '.join(unknown)}."

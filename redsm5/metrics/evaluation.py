@@ -12,7 +12,7 @@ class Frozen(BaseModel):
 
 
 class Interval(Frozen):
-    """A percentile bootstrap interval over authors."""
+    """An interval of confidence; the field that holds it says how it was made."""
 
     low: float = Field(description="Lower end.")
     high: float = Field(description="Upper end.")

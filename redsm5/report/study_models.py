@@ -136,7 +136,8 @@ class StudyReport(Frozen):
     first_within_one_percent: int | None = Field(
         description="First trial whose value is within 1 % of the best one; null without a best one."
     )
-    test: TestResult | None = Field(description="The best trial on the test part; null before the end.")
+    test: TestResult | None = Field(description="The best trial on the test part; null without figures of it here.")
     test_evaluations: int = Field(ge=0, description="How often the test part was looked at in this study.")
+    tested: list[int] = Field(default=[], description="Trials that were evaluated on it, in that order.")
     seconds: dict[str, float] = Field(description="Sums over trials: sampling, start, fits, storage; wall.")
-    peak_disk_bytes: int = Field(ge=0, description="The most bytes that the study's folder took.")
+    peak_disk_bytes: int = Field(ge=0, description="The most bytes that the search took in the study's folder.")

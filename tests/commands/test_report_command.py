@@ -1,7 +1,9 @@
 import json
+import shutil
 
 import jsonschema
 import pytest
+from confirmation_sample import confirmation
 from searches import reports, search_options
 
 from redsm5.cli import main
@@ -28,7 +30,7 @@ def test_report_of_a_study_is_its_numbers(study, capfd):
         (one["trial"], one["state"], one["value"]) for one in made
     ]
     assert [row["params"] for row in found["trials"]] == [one["params"] for one in made]
-    assert "On the test part trial" in " ".join(found["summary"])
+    assert "The test part has been looked at once, with trial " in " ".join(found["summary"])
 
 
 def test_report_writes_a_page_beside_the_study(study, capfd):
@@ -39,9 +41,42 @@ def test_report_writes_a_page_beside_the_study(study, capfd):
     assert (study / "report.html").stat().st_size < 10_000_000
 
 
-def test_report_as_markdown_goes_where_it_is_told(study, tmp_path):
+def test_report_of_a_study_whose_folder_is_elsewhere_says_what_it_cannot_show(study, tmp_path, capfd):
+    here = tmp_path / "study"
+    here.mkdir()
+    storage = f"sqlite:///{study / 'study.db'}"
+    assert main(["report", str(here), "--storage", storage, "--study", "study", "--format", "json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    best = found["study"]["best"][0]["trial"]
+    assert found["study"]["test"] is None
+    assert found["study"]["tested"] == [best]
+    assert (
+        f"The test part has been looked at once, with trial {best}; the figures of trial {best}, the best one, "
+        "are not in the folder of this study here."
+    ) in found["summary"]
+    assert found["storage"]["now"] == 0
+    assert len(found["trials"]) == 2
+
+
+def test_report_shows_what_confirm_found_and_leaves_it_out_of_the_peak(study, tmp_path, capfd):
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    (copy / "confirm.json").write_text(confirmation().model_dump_json(), encoding="utf-8")
+    (copy / "confirm").mkdir()
+    (copy / "confirm" / "weights").write_bytes(b"x" * 30_000_000)
+    assert main(["report", str(copy), "--format", "json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["confirmed"]["best"] == 4
+    assert found["study"]["peak_disk_bytes"] < 30_000_000 < found["storage"]["kinds"]["confirm"]
+
+
+def test_report_as_markdown_goes_where_it_is_told(study, tmp_path, capfd):
     assert main(["report", str(study), "--format", "md", "--out", str(tmp_path / "r.md")]) == 0
     assert (tmp_path / "r.md").read_text(encoding="utf-8").startswith("# Search study\n")
+    assert main(["report", str(study), "--format", "md"]) == 0
+    printed = capfd.readouterr().out
+    assert "## Test\n" in printed
+    assert "| metric | trial " in printed
 
 
 @pytest.mark.parametrize(

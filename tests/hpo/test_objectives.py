@@ -1,10 +1,14 @@
+from pathlib import Path
+from typing import get_args
+
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trial_reports import report
 
-from redsm5.hpo.objectives import Objective, objectives_of, pareto_front
+from redsm5.callbacks.early_stopping import Monitor
+from redsm5.hpo.objectives import MEASURED, Objective, objectives_of, pareto_front
 
 
 def test_objectives_have_the_directions_of_their_metrics():
@@ -49,3 +53,9 @@ def test_front_is_the_one_that_optuna_finds(points):
 def test_front_leaves_out_what_was_not_trained_to_its_end():
     made = [report(0, 0.5, objectives={"val_f1_macro": 0.5, "train_time": 9.0}), report(1, 0.9, "PRUNED")]
     assert [one.trial for one in pareto_front(made, objectives_of(["val_f1_macro", "train_time"]))] == [0]
+
+
+def test_docs_name_all_that_can_be_objectives():
+    docs = (Path(__file__).parents[2] / "docs" / "hpo.md").read_text(encoding="utf-8")
+    part = docs.partition("## Several objectives")[2].partition("\n## ")[0]
+    assert [name for name in (*get_args(Monitor), *MEASURED) if f"`{name}`" not in part] == []

@@ -3,7 +3,7 @@ from pathlib import Path
 from checkpoint_samples import put
 
 from redsm5.checkpoints.folder import CheckpointFolder
-from redsm5.hpo.retention import disk_bytes, prune_study, trial_folder
+from redsm5.hpo.retention import disk_bytes, prune_study, search_bytes, trial_folder
 
 
 def ended_trial(study, number, attempts=1):
@@ -68,3 +68,15 @@ def test_disk_bytes_are_those_of_all_files(tmp_path):
     for path, size in (("x", 10), ("a/y", 200), ("a/b/z", 3000)):
         (tmp_path / path).write_bytes(b"0" * size)
     assert disk_bytes(tmp_path) == 3210
+
+
+def test_what_came_after_the_search_is_no_part_of_what_it_takes(tmp_path):
+    sizes = {
+        "study.db": 3000, "trials/00001/confirm.json": 200, "confirm/folds/weights": 50_000, "confirm.json": 60_000,
+        "ensemble/weights": 70_000, "report.html": 80_000,
+    }  # fmt: skip
+    for name, size in sizes.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * size)
+    assert search_bytes(tmp_path) == 3200

@@ -7,9 +7,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from trial_reports import report
 
 from redsm5.hpo.records import Records
+from redsm5.hpo_report.axes import domain_of
 from redsm5.hpo_report.gather import rows, side_by_side
 from redsm5.hpo_report.importance import comparable, group_importances, importances
-from redsm5.hpo_report.models import SearchReport
+from redsm5.hpo_report.models import Importance, SearchReport, Storage, TrialRow
 from redsm5.hpo_report.requirements import requirements
 from redsm5.hpo_report.summary import summary
 from redsm5.report.study_models import BestTrial, Counts, FrontTrial, ObjectiveInfo, Shares, StudyReport
@@ -21,10 +22,11 @@ SPACE = {
     "rank": CategoricalDistribution([4, 8]),
 }
 GROUPS = {"lr": "training", "noise": "regularisation", "peft": "peft", "rank": "peft"}
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def trials(number=60, seed=0):
-    """Good ones have a large learning rate; rank is there with LoRA only; noise says nothing."""
+    """Good ones have a large learning rate and LoRA; rank is there with LoRA only; noise says nothing."""
     draw = np.random.default_rng(seed)
     made = []
     for n in range(number):
@@ -32,7 +34,7 @@ def trials(number=60, seed=0):
         params = {"lr": lr, "noise": noise, "peft": ["NoPEFT", "LoRA"][n % 2]}
         params |= {"rank": [4, 8][n // 2 % 2]} if n % 2 else {}
         state = "FAIL" if n == 7 else "PRUNED" if n % 3 == 0 else "COMPLETE"
-        value = None if state == "FAIL" else round((np.log10(lr) + 5) / 4 + 0.001 * draw.uniform(), 6)
+        value = None if state == "FAIL" else round((np.log10(lr) + 5) / 6 + 0.4 * (n % 2) + 0.001 * draw.uniform(), 6)
         made.append(report(n, value, state, params=params, settings={"model.peft": params["peft"], "x.lr": lr, "y": 1},
                            stopped_early=state == "COMPLETE"))  # fmt: skip
     return made
@@ -54,18 +56,19 @@ def study_report(reports, **changes):
         "dimensions": 4, "budget": 100,
         "counts": Counts(complete=counts["COMPLETE"], pruned=counts["PRUNED"], failed=counts["FAIL"], running=0,
                          lost_attempts=0),
-        "reasons": {"diverged": 1}, "front": [],
+        "reasons": {"diverged": counts["FAIL"]} if counts["FAIL"] else {}, "front": [],
         "shares": Shares(pruned=0.3, pruned_by_epoch_5=0.25, stopped_early=0.3, stopped_early_of_complete=0.4),
         "best": [BestTrial(trial=one.trial, value=one.value, val_loss=1.0, params=one.params, config={}, run=one.run,
                            checkpoint=None) for one in best],
         "first_within_one_percent": best[0].trial if best else None, "test": None, "test_evaluations": 0,
+        "tested": [],
         "seconds": {"sampling": 6.0, "pretraining": 1.0, "start": 30.0, "fits": 600.0, "storage": 6.0, "wall": 400.0},
         "peak_disk_bytes": 5_000_000,
     }  # fmt: skip
     return StudyReport(**{**facts, **changes})
 
 
-def search(number=60, **changes):
+def search(number=60, confirmed=None, **changes):
     """The whole report."""
     made = trials(number)
     whole = study_report(made, **changes)
@@ -76,24 +79,68 @@ def search(number=60, **changes):
     candidates, same = side_by_side(ranked[:3])
     curves = {one.trial: {epoch: (one.value or 0.0) * (epoch + 1) / 3 for epoch in range(3)} for one in made}
     return SearchReport(
-        created=datetime(2026, 1, 2, tzinfo=UTC), study=whole, pruned_by="val_auprc_macro",
-        summary=summary(whole, found, groups, required), requirements=required, importances=found, groups=groups,
-        candidates=candidates, same=same, trials=rows(Records(tuple(made), (), 0), curves, whole.direction),
+        created=NOW, study=whole, pruned_by="val_auprc_macro",
+        summary=summary(whole, found, groups, required, confirmed), requirements=required,
+        importances=found, groups=groups,
+        domains={name: domain_of(one) for name, one in SPACE.items()}, candidates=candidates, same=same,
+        confirmed=confirmed, storage=Storage(peak=5_000_000, now=4_000, kinds={"weights": 3_000, "rest": 1_000}),
+        trials=rows(Records(tuple(made), (), 0), curves, whole.direction),
     )  # fmt: skip
 
 
-def two_objectives(number=60):
-    """The same with a second objective, and a front of two trials."""
-    names = [("val_f1_macro", "maximize"), ("val_loss", "minimize")]
+def several_objectives(names=(("val_f1_macro", "maximize"), ("val_loss", "minimize")), number=60):
+    """The same with more objectives, and a front of two trials: the second objective is 1 + trial, the third 2 + it."""
+    values = {name: place for place, (name, _) in enumerate(names)}
     found = search(
         number,
         objectives=[ObjectiveInfo(name=name, direction=direction) for name, direction in names],
-        front=[FrontTrial(trial=n, objectives={"val_f1_macro": 0.5, "val_loss": 1.0}, params={}) for n in (1, 4)],
-    )
+        front=[FrontTrial(trial=n, objectives={name: n + place for name, place in values.items()}, params={})
+               for n in (1, 4)],
+    )  # fmt: skip
+    given = {
+        row.trial: {
+            "val_f1_macro": row.value,
+            **{name: float(row.trial + place) for name, place in values.items() if place},
+        }
+        for row in found.trials
+    }
     rows = [
-        row.model_copy(update={"objectives": {"val_f1_macro": row.value, "val_loss": 1.0 + row.trial}})
-        if row.state == "COMPLETE"
-        else row
+        row.model_copy(update={"objectives": given[row.trial] if row.state == "COMPLETE" else {}})
         for row in found.trials
     ]
-    return found.model_copy(update={"trials": rows})
+    candidates = [one.model_copy(update={"objectives": given[one.trial]}) for one in found.candidates]
+    return found.model_copy(update={"trials": rows, "candidates": candidates})
+
+
+def of_rows(*rows, leading=(), domains=None, direction="maximize", objective="val_f1_macro"):
+    """A report of these trials, whose parameters have the importances that are given."""
+    facts = search(0).model_dump() | {
+        "trials": [
+            TrialRow(
+                **{
+                    "trial": n,
+                    "state": "COMPLETE",
+                    "reason": "",
+                    "value": None,
+                    "best": None,
+                    "objectives": {},
+                    "epochs": 3,
+                    "stopped_early": False,
+                    "curve": [],
+                    "ended": NOW,
+                    "seconds": 1.0,
+                    "memory_gb": None,
+                    "params": {},
+                    **row,
+                }
+            )
+            for n, row in enumerate(rows)
+        ],
+        "importances": [
+            Importance(name=name, group="g", importance=0.9 / len(leading), floor=0.01, active=1.0, best=None)
+            for name in leading
+        ],
+        "domains": domains or {},
+    }
+    facts["study"] |= {"direction": direction, "objective": objective}
+    return SearchReport.model_validate(facts)

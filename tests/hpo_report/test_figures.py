@@ -1,11 +1,10 @@
-"""What the pictures show is what the report says."""
+"""What the pictures of trials show is what the report says."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from search_samples import search, two_objectives
+from search_samples import of_rows, search, several_objectives
 
-from redsm5.hpo_report import figures, parameters, tables
+from redsm5.hpo_report import figures, pareto, tables
 
 
 @pytest.fixture(scope="module")
@@ -45,51 +44,64 @@ def test_times_sum_to_those_of_the_trials(report):
     assert parts["sampler"] == 6.0
 
 
-def test_mean_grid_is_a_pivot_table():
-    draw = np.random.default_rng(0)
-    across, up, values = draw.integers(0, 3, 40), draw.integers(0, 4, 40), draw.normal(size=40)
-    expected = (
-        pd.DataFrame({"a": across, "u": up, "v": values})
-        .pivot_table(index="a", columns="u", values="v")
-        .reindex(index=range(3), columns=range(4))
-    )
-    np.testing.assert_allclose(parameters.mean_grid(across, up, values, (3, 4)), expected.to_numpy())
+def test_bars_of_importance_are_grey_where_chance_reaches_them(report):
+    bars, marks = figures.importance_bars(report).to_dict()["data"]
+    grey = {name for name, colour in zip(bars["y"], bars["marker"]["color"], strict=True) if colour == figures.GREY}
+    assert grey == {one.name for one in report.importances if one.importance <= one.floor}
+    assert "noise" in grey
+    assert "lr" not in grey
+    assert list(marks["x"]) == [one.floor for one in report.importances[::-1]]
 
 
-def test_cells_of_numbers_are_equal_ranges():
-    values = list(np.linspace(0.0, 1.0, 29))
-    names, where = parameters.cells(values)
-    assert len(names) == parameters.CELLS
-    assert np.bincount(where).tolist() == [2] * 13 + [3]
-
-
-def test_contour_has_a_cell_for_every_pair_that_was_tried(report):
-    (first, second) = parameters.pairs(report)[0]
-    (heat,) = parameters.contour(report, first, second).to_dict()["data"]
-    filled = sum(cell is not None for line in heat["z"] for cell in line)
-    assert filled == len(parameters.cell_table(report, first, second).rows)
-
-
-def test_parallel_lines_are_those_of_complete_trials_with_all_parameters(report):
-    names = parameters.line_names(report)
-    figure = parameters.parallel(report, names)
-    lines = sum(value is None for trace in figure.to_dict()["data"] for value in trace["x"])
-    rows = [row for row in report.trials if row.state == "COMPLETE" and all(name in row.params for name in names)]
-    assert lines == len(rows)
+def test_failures_with_the_same_beginning_have_bars_of_their_own():
+    reasons = {f"{'x' * 80} {n}": n for n in (5, 4, 3)}
+    made = search(0, reasons=reasons)
+    figure = figures.failures(made)
+    (bars,) = figure.to_dict()["data"]
+    assert len(set(bars["y"])) == 3
+    assert list(bars["x"]) == [3, 4, 5]
+    assert len(figure.layout.yaxis.ticktext) == 3
+    assert [row[0] for row in tables.reason_table(made).rows] == list(reasons)
 
 
 def test_front_is_set_apart():
-    shown = traces(figures.front(two_objectives()))
+    made = several_objectives()
+    shown = traces(pareto.front(made))
     assert list(shown["Pareto front"]["text"]) == ["trial 1", "trial 4"]
     assert list(shown["Pareto front"]["x"]) == [2.0, 5.0]
     assert len(shown["other trials"]["x"]) == 37
-    assert tables.front_table(two_objectives()).rows == (("1", "0.5", "1"), ("4", "0.5", "1"))
+    assert tables.front_table(made).rows == (("1", "1", "2"), ("4", "4", "5"))
 
 
-def test_slices_show_every_value_of_a_parameter(report):
-    figure = parameters.slices(report)
-    first = report.importances[0].name
-    shown = [trace for trace in figure.data if trace.xaxis == "x"]
-    assert sorted(x for trace in shown for x in trace.x) == sorted(
-        row.params[first] for row in report.trials if row.value is not None
-    )
+def test_three_objectives_have_a_panel_for_each_pair():
+    names = (("val_f1_macro", "maximize"), ("peak_memory", "minimize"), ("train_time", "minimize"))
+    made = several_objectives(names)
+    figure = pareto.front(made)
+    panels = {
+        (figure.layout[f"yaxis{n}"].title.text, figure.layout[f"xaxis{n}"].title.text): [
+            list(trace.x) for trace in figure.data if trace.xaxis == f"x{n}" and trace.name == "Pareto front"
+        ]
+        for n in ("", 2, 3)
+    }
+    assert panels == {
+        ("val_f1_macro", "peak_memory"): [[2.0, 5.0]],
+        ("val_f1_macro", "train_time"): [[3.0, 6.0]],
+        ("peak_memory", "train_time"): [[3.0, 6.0]],
+    }
+    best = made.candidates[0].trial
+    assert [(row[0], row[1]) for row in tables.candidate_table(made).rows[1:3]] == [
+        ("peak_memory", str(best + 1)), ("train_time", str(best + 2))
+    ]  # fmt: skip
+
+
+def test_brief_numbers_have_five_digits():
+    assert [figures.brief(value) for value in (0.123456789, 123456.7, 3, "lr", None)] == [
+        0.12346, 123460.0, 3, "lr", None
+    ]  # fmt: skip
+
+
+def test_durations_are_those_of_the_trials():
+    made = of_rows({"seconds": 3.0}, {"seconds": 5.0, "state": "FAIL"}, {"seconds": 4.0})
+    shown = traces(figures.durations(made))
+    assert list(shown["trained to its end"]["x"]) == [3.0, 4.0]
+    assert list(shown["failed"]["x"]) == [5.0]
