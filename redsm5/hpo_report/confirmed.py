@@ -55,8 +55,8 @@ def says(found: Confirmed) -> str:
     return (
         f"The best trials, trained {found.seeds} times on each of {found.folds} folds of the {found.posts} training "
         f"and validation posts, by {found.authors} authors, when {found.trials} trials had ended. The test posts are "
-        "in none of them. The difference to the search is what the trial had there less the confirmed mean: the luck of "
-        "the choice, and another number of training posts."
+        "in none of them. The difference to the search is what the trial had there less the confirmed mean: the luck "
+        "of the choice, and another number of training posts."
     )
 
 
