@@ -6,11 +6,13 @@ database has taken its result: a worker that was stalled, and has lost its trial
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from redsm5.atomic import write_text_atomically
-from redsm5.hpo.retention import trial_folder
+from redsm5.hpo.records import Records, best_first
+from redsm5.hpo.retention import prune_study, trial_folder
+from redsm5.hpo.study import Study
 from redsm5.report.study_models import TrialReport
 
 REPORT_FILE, CONFIG_FILE = "report.json", "config.yaml"
@@ -37,7 +39,25 @@ def publish(study: Path, report: TrialReport) -> None:
     if (folder / REPORT_FILE).exists():
         return
     for name in (CONFIG_FILE, REPORT_FILE):
-        if (run_dir / OWN[name]).exists():
-            copy = folder / f".{name}"
-            shutil.copyfile(run_dir / OWN[name], copy)
-            copy.replace(folder / name)
+        with suppress(FileNotFoundError):
+            write_text_atomically(folder / name, (run_dir / OWN[name]).read_text(encoding="utf-8"))
+
+
+def tidy(study: Study, records: Records, done: set[int]) -> None:
+    """Publish what workers that are gone did not, and remove what cannot matter any more; several may do so at once.
+
+    Args:
+        study: The study.
+        records: All of its trials.
+        done: Numbers of which nothing is left to do; added to.
+
+    Raises:
+        OSError: A disk does not work.
+        UserError: A file cannot be written.
+    """
+    for report in records.ended:
+        if report.trial not in done:
+            publish(study.folder, report)
+    best = best_first(records.ended, study.plan.direction.name.lower())[: study.settings.keep]
+    ended = {report.trial: report.run for report in records.ended}
+    prune_study(study.folder, ended, {report.trial for report in best}, done)
