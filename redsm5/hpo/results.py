@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from redsm5.atomic import write_text_atomically
+from redsm5.errors import MachineFault, UserError
 from redsm5.hpo.records import Records, best_first
 from redsm5.hpo.retention import prune_study, trial_folder
 from redsm5.hpo.study import Study
@@ -52,12 +53,29 @@ def tidy(study: Study, records: Records, done: set[int]) -> None:
         done: Numbers of which nothing is left to do; added to.
 
     Raises:
-        OSError: A disk does not work.
-        UserError: A file cannot be written.
+        UserError: A file cannot be written or removed.
     """
-    for report in records.ended:
-        if report.trial not in done:
-            publish(study.folder, report)
     best = best_first(records.ended, study.plan.direction.name.lower())[: study.settings.keep]
     ended = {report.trial: report.run for report in records.ended}
-    prune_study(study.folder, ended, {report.trial for report in best}, done)
+    try:
+        for report in records.ended:
+            if report.trial not in done:
+                publish(study.folder, report)
+        prune_study(study.folder, ended, {report.trial for report in best}, done)
+    except OSError as error:
+        raise disk_fault(error, study.folder) from error
+
+
+def disk_fault(error: BaseException, folder: Path) -> MachineFault:
+    """The sentence about a disk that is full or does not work, as an error tells of it.
+
+    Args:
+        error: Its sentence is kept where it is one.
+        folder: That is named where the error names no file.
+    """
+    if isinstance(error, UserError):
+        return MachineFault(str(error))
+    name, why = getattr(error, "filename", None), getattr(error, "strerror", None)
+    return MachineFault(
+        f"{name or folder} cannot be written: {why or error}; make room or mend the disk, and the same command goes on"
+    )

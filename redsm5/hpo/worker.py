@@ -26,7 +26,7 @@ from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
 from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
-from redsm5.hpo.results import keep_result, publish, tidy
+from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
 from redsm5.hpo.retention import disk_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
@@ -125,7 +125,8 @@ class Worker:
             self.leases.abandon(claim)
             raise
         except BaseException as error:  # Ctrl-C too: another worker need not wait for the lease to end
-            fault = self._fault(error) if isinstance(error, Exception) and disk_fails(error) else None
+            is_fault = isinstance(error, Exception) and disk_fails(error)
+            fault = disk_fault(error, self.study.folder) if is_fault else None
             told = fault is not None or isinstance(error, KeyboardInterrupt | SystemExit | MachineFault)
             # What nobody foresaw may come again with every worker: it counts as a death.
             why = RELEASED if told else f"its worker ended: {type(error).__name__} at {place_of(error)}"
@@ -134,16 +135,6 @@ class Worker:
             if fault is not None and not isinstance(error, MachineFault):
                 raise fault from error
             raise
-
-    def _fault(self, error: Exception) -> MachineFault:
-        """The sentence about a disk under this worker."""
-        if isinstance(error, UserError):
-            return MachineFault(str(error))
-        name, why = getattr(error, "filename", None), getattr(error, "strerror", None)
-        return MachineFault(
-            f"{name or self.study.folder} cannot be written: {why or error}; make room or mend the disk, and the same "
-            "command goes on"
-        )
 
     def _ended(self, claim: Claim) -> bool:
         folder = trial_folder(self.study.folder, claim.slot)
@@ -213,6 +204,8 @@ class Worker:
                 ended = Ended("refused", f"refused: {error}", str(error))
         fit = process.run if ended is None else lambda _, how=ended: how
         outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit)
+        if ended is not None:  # also where its run had come to its end, and nobody lived to tell
+            outcome = replace(outcome, ended=ended)
         return outcome, attempt.params, notes
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
@@ -277,12 +270,6 @@ class Worker:
         )
 
     def _prune_disk(self, records: Records) -> None:
-        try:
-            self._settle(records)
-        except (OSError, UserError) as error:
-            raise self._fault(error) from error
-
-    def _settle(self, records: Records) -> None:
         used = disk_bytes(self.study.folder)
         if used > 1.02 * self._peak:  # not every byte more is worth a transaction
             self._peak = used
