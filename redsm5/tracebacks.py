@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from pathlib import Path
 
 from redsm5.masking import masked, without_known_posts, without_posts
 
@@ -29,3 +31,13 @@ def traceback_of(error: BaseException) -> str:
             following = None if following.__suppress_context__ else following.__context__
             link = "\nduring whose handling came:\n\n"
     return masked("".join(reversed(parts)))
+
+
+def place_of(error: BaseException) -> str:
+    """Where in our code it was raised, ``file.py:17``: its message may hold text of posts, and so is not told."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "an unknown place"
+    ours = [frame for frame in frames if f"{os.sep}redsm5{os.sep}" in frame.filename]
+    last = ours[-1] if ours else frames[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"

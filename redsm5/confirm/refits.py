@@ -17,7 +17,8 @@ from redsm5.confirm.models import Refit
 from redsm5.confirm.refit import KEPT, LOG, RefitTask, make_folder, read_refit, serve
 from redsm5.errors import UserError
 from redsm5.hpo.messages import Ended
-from redsm5.hpo.trial import KILLS, batch_options, batches_of, half_batches, oom_kills
+from redsm5.hpo.trial import KILLS, batch_options, batches_of, half_batches
+from redsm5.hpo.trial_process import oom_kills
 
 
 @dataclass

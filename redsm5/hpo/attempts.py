@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.storages._rdb import models
@@ -11,6 +12,8 @@ from sqlalchemy import Engine, Table, and_, delete, select
 
 SLOT, TOKEN = "redsm5:slot", "redsm5:token"
 """System attributes of an attempt."""
+KEPT = "redsm5:kept"
+"""System attribute of an attempt: the last epoch of the checkpoint that it began from, -1 without one."""
 LOST = "lost"
 """User attribute of an attempt whose worker was lost: its FAIL is no result."""
 RELEASED = "its worker was told to stop"
@@ -33,6 +36,8 @@ class Made:
     lost: bool
     released: bool
     """Whether its worker let it go by itself"""
+    kept: int = -1
+    """The last epoch of the checkpoint that it began from"""
 
     @property
     def has_result(self) -> bool:
@@ -56,11 +61,19 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
         slot: Only of this one.
         state: Only in this one.
     """
-    slots, tokens = ATTRS.alias(), ATTRS.alias()
+    slots, tokens, kept = ATTRS.alias(), ATTRS.alias(), ATTRS.alias()
     query = (
-        select(TRIALS.c.trial_id, TRIALS.c.state, slots.c.value_json, tokens.c.value_json, USER_ATTRS.c.value_json)
+        select(
+            TRIALS.c.trial_id,
+            TRIALS.c.state,
+            slots.c.value_json,
+            tokens.c.value_json,
+            USER_ATTRS.c.value_json,
+            kept.c.value_json,
+        )
         .join(slots, and_(slots.c.trial_id == TRIALS.c.trial_id, slots.c.key == SLOT))
         .join(tokens, and_(tokens.c.trial_id == TRIALS.c.trial_id, tokens.c.key == TOKEN))
+        .outerjoin(kept, and_(kept.c.trial_id == TRIALS.c.trial_id, kept.c.key == KEPT))
         .outerjoin(USER_ATTRS, and_(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == LOST))
         .where(TRIALS.c.study_id == study_id)
     )
@@ -71,9 +84,24 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
     with engine.begin() as connection:
         rows = connection.execute(query.order_by(TRIALS.c.trial_id)).all()
     return [
-        Made(row[0], row[1], int(row[2]), int(row[3]), row[4] is not None, row[4] == json.dumps(RELEASED))
+        Made(
+            row[0], row[1], int(row[2]), int(row[3]), row[4] is not None, row[4] == json.dumps(RELEASED),
+            -1 if row[5] is None else int(row[5]),
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
+
+
+def deaths(before: Sequence[Made], kept: int) -> int:
+    """How many attempts ended with their worker since the trial last came further than ever before.
+
+    Args:
+        before: All attempts at the slot so far.
+        kept: The last epoch of the checkpoint that the next one begins from.
+    """
+    ordered = sorted(before, key=lambda made: (made.token, made.trial_id))
+    begun = [*(made.kept for made in ordered), kept]
+    return sum(not made.released for made in ordered[begun.index(max(begun)) :])
 
 
 def forget_values(engine: Engine, trial_id: int, step: int) -> None:

@@ -9,7 +9,6 @@ import resource
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,16 +25,29 @@ from redsm5.hpo.watcher import Watcher
 from redsm5.run import fit
 from redsm5.run.folder import AnotherConfig
 from redsm5.run.memory import is_out_of_memory
-from redsm5.tracebacks import traceback_of
+from redsm5.tracebacks import place_of, traceback_of
 
 GB = 2**30
+OF_RANKS = (
+    "SLURM_PROCID", "SLURM_NNODES", "SLURM_LOCALID", "SLURM_NODEID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK",
+    "WORLD_SIZE", "TORCHELASTIC_RUN_ID",
+)  # fmt: skip
+"""Variables by which Lightning and our logs take a process for one of several: with ``SLURM_NTASKS`` it would want as
+many devices, and a rank above 0 writes no files."""
 MACHINE_FAULT = 74
 """Exit code of a stage that the machine or the network did not allow: EX_IOERR of sysexits.h."""
+
+
+def forget_ranks() -> None:
+    """Drop what Slurm, torchrun and the like have said of this process: it is no rank of anything, but alone."""
+    for name in [name for name in os.environ if name in OF_RANKS or name.startswith("SLURM_NTASKS")]:
+        del os.environ[name]
 
 
 def serve(task: Task, pipe: Connection) -> None:
     """Fit, and send how it ended. Nothing is printed but into the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the worker ends this one
+    forget_ranks()
     print_into(task.log)
     answers: SimpleQueue[int] = SimpleQueue()
     end_with(pipe, answers.put)
@@ -63,7 +75,7 @@ def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
     from redsm5.commands import pretrain
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.pop("SLURM_NTASKS", None)  # a stage runs on one device; Lightning would want as many as tasks
+    forget_ranks()
     print_into(log)
     end_with(pipe)
     try:
@@ -102,7 +114,7 @@ def ending_of(do: Callable[[], int], log: str) -> tuple[Ending, str, str]:
         print(traceback_of(error), flush=True)
         if disk_fails(error):
             return "machine", "machine", machine_fails(log)
-        return "crashed", f"crashed: {type(error).__name__} at {_place(error)}", f"the traceback is in {log}"
+        return "crashed", f"crashed: {type(error).__name__} at {place_of(error)}", f"the traceback is in {log}"
     return _of_code(code, log)
 
 
@@ -124,13 +136,6 @@ def machine_fails(log: str) -> str:
     return f"a disk is full, or disk or network do not work, as {log} says; mend it, and the same command goes on"
 
 
-def _place(error: BaseException) -> str:
-    """Where in our code it was raised: its message may hold text of posts, and so is not told."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f"{os.sep}redsm5{os.sep}" in f.filename]
-    last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(last.filename).name}:{last.lineno}"
-
-
 def print_into(log: str) -> None:
     """Send all that this process prints to the end of a file that others cannot read."""
     sys.stdout.flush()
@@ -142,6 +147,8 @@ def print_into(log: str) -> None:
 
 
 def _peak_gb() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved() / GB
+    """Of the GPU; of the process where the trial used none, though there may be one."""
+    reserved = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
+    if reserved > 0:
+        return reserved / GB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GB

@@ -27,8 +27,9 @@ def write_best(study: Study, config: str, best: TrialReport) -> None:
         config: Of the trial, as it ran.
         best: Its report.
     """
-    own, other = study.folder / BEST_FILE, Path(study.settings.best_config)
-    for path in (own, other) if other.parent.is_dir() else (own,):
+    own, named = study.folder / BEST_FILE, study.settings.best_config
+    others = [Path(named)] if named and Path(named).parent.is_dir() else []
+    for path in (own, *others):
         write_text_atomically(path, _config(study, config, best, path))
 
 

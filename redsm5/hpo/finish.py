@@ -21,7 +21,7 @@ from redsm5.errors import UserError
 from redsm5.hpo.chosen import BEST_FILE, write_best
 from redsm5.hpo.objectives import pareto_front
 from redsm5.hpo.records import PEAK, PRUNE_HORIZON, Records, best_first, first_within, read_records
-from redsm5.hpo.results import publish
+from redsm5.hpo.results import tidy
 from redsm5.hpo.retention import search_bytes, trial_folder
 from redsm5.hpo.storage import patiently
 from redsm5.hpo.study import Study
@@ -91,15 +91,17 @@ def study_report(study: Study, records: Records) -> StudyReport:
 
 
 def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
-    """Test the best trial, unless it was, and write ``study.json`` and the best config.
+    """Publish all results, write ``study.json`` and the best config, and test the best trial, unless it was.
 
-    Of several that come to the end at once, one does it, and the others wait for it.
+    A test that fails leaves them as they are, without it. Of several that come to the end at once, one does it, and
+    the others wait for it.
 
     Raises:
         UserError: No trial has trained to its end, or the best one cannot be tested, or not here.
     """
     with _alone(study.folder):
         records = patiently(lambda: read_records(study.optuna), PATIENCE)
+        tidy(study, records, set())  # workers may have been ended, or killed, before they did
         ranked = best_first(records.ended, study.plan.direction.name.lower())
         if not ranked:
             reasons = Counter(report.reason for report in records.of("FAIL")).most_common(3)
@@ -107,13 +109,15 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
             raise UserError(f"no trial of {study.folder} has trained to its end: {said or 'all were pruned'}")
         best = ranked[0]
         run = study.folder / best.run
+        report = _write_report(study, records)
         if is_here := run.is_dir():
-            publish(study.folder, best)
-            _test_once(study, best, run, tell)
             config = (trial_folder(study.folder, best.trial) / "config.yaml").read_text(encoding="utf-8")
             write_best(study, config, best)
-        report = patiently(lambda: study_report(study, records), PATIENCE)
-        write_text_atomically(study.folder / STUDY_FILE, report.model_dump_json(indent=2) + "\n")
+            _note_look(study, best, tell)
+            if "test" not in read_report(run / "report.json").evaluations:
+                _write_report(study, records)  # with the look, which may be cut short
+                _test(run, study.folder / "test.log")
+            report = _write_report(study, records)
     if not is_here:
         raise UserError(
             f"all trials have ended, and the best one, {best.trial}, has its folder on "
@@ -133,14 +137,18 @@ def _alone(folder: Path) -> Iterator[None]:
             time.sleep(1.0)
 
 
-def _test_once(study: Study, best: TrialReport, run: Path, tell: Callable[[str], None]) -> None:
+def _write_report(study: Study, records: Records) -> StudyReport:
+    report = patiently(lambda: study_report(study, records), PATIENCE)
+    write_text_atomically(study.folder / STUDY_FILE, report.model_dump_json(indent=2) + "\n")
+    return report
+
+
+def _note_look(study: Study, best: TrialReport, tell: Callable[[str], None]) -> None:
     tested: list[int] = patiently(lambda: study.optuna.user_attrs.get(TESTED, []), PATIENCE)
     if best.trial not in tested:
         tell(f"trial {best.trial} is the best one: evaluating it on the test part")
         # Noted before: a look that was cut short was a look.
         patiently(lambda: study.optuna.set_user_attr(TESTED, [*tested, best.trial]), PATIENCE)
-    if "test" not in read_report(run / "report.json").evaluations:
-        _test(run, study.folder / "test.log")
 
 
 def _shares(records: Records) -> Shares:
@@ -208,10 +216,11 @@ def _test(run: Path, log: Path) -> None:
 
 
 def _evaluate(run: Path, log: Path, tell: Tell) -> UserError | None:
-    from redsm5.hpo.child import print_into
+    from redsm5.hpo.child import forget_ranks, print_into
     from redsm5.run.evaluation import run_on_part
 
     print_into(str(log))
+    forget_ranks()
     try:
         run_on_part([str(run)], "test")
     except UserError as error:

@@ -17,7 +17,19 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from redsm5.hpo.attempts import LOST, RELEASED, SLOT, TOKEN, Made, again, attempts, forget_values, is_lost
+from redsm5.hpo.attempts import (
+    KEPT,
+    LOST,
+    RELEASED,
+    SLOT,
+    TOKEN,
+    Made,
+    again,
+    attempts,
+    deaths,
+    forget_values,
+    is_lost,
+)  # fmt: skip
 from redsm5.hpo.owner import Owner
 from redsm5.hpo.slots import Held, Slots
 from redsm5.hpo.storage import reaching
@@ -56,7 +68,7 @@ class Attempt:
     index: int
     """How many attempts at the slot came before"""
     deaths: int
-    """How many of them ended with their worker, and were not let go"""
+    """How many of them ended with their worker, and were not let go, since one came further than those before it"""
     values: dict[int, float]
     """What it has reported, with what it took over, by step"""
 
@@ -165,8 +177,9 @@ class Leases:
             if before:  # not the youngest: a worker that was stalled may have made one later, and left it
                 last = max(before, key=lambda made: (made.token, made.trial_id))
                 earlier = self.storage.get_trial(last.trial_id)
-        template = draw(claim.slot) if earlier is None else again(earlier, keep(earlier))
-        template.system_attrs = {**template.system_attrs, SLOT: claim.slot, TOKEN: claim.token}
+        kept = -1 if earlier is None else keep(earlier)
+        template = draw(claim.slot) if earlier is None else again(earlier, kept)
+        template.system_attrs = {**template.system_attrs, SLOT: claim.slot, TOKEN: claim.token, KEPT: kept}
         with reaching():
             trial_id = self.storage.create_new_trial(self.study_id, template)
             # Whoever took the slot before this look saw our attempt when it looked for attempts, or we see its token.
@@ -177,9 +190,8 @@ class Leases:
                 # Optuna creates again when the answer to a commit was an error: there may be two.
                 if other.trial_id != trial_id and other.state == TrialState.RUNNING and other.token <= claim.token:
                     self._lose(other.trial_id)
-        deaths = sum(not made.released for made in before)
         values = dict(template.intermediate_values)
-        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), deaths, values)
+        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), deaths(before, kept), values)
 
     def report(self, attempt: Attempt, step: int, value: float) -> None:
         """Store a metric of a step; again is the same as once.
@@ -230,13 +242,18 @@ class Leases:
                     raise self._lost(claim)
         self.abandon(claim)
 
-    def release(self, claim: Claim) -> None:
-        """Let a slot go without a result: the worker was asked to stop. Its attempt is taken up by another."""
+    def release(self, claim: Claim, why: str = RELEASED) -> None:
+        """Let a slot go without a result. Its attempt is taken up by another.
+
+        Args:
+            claim: Of this worker.
+            why: That the worker was told to stop; else its attempt ended with it, and counts among the deaths.
+        """
         self.abandon(claim)
         with reaching():
             for made in self._attempts(slot=claim.slot, state=TrialState.RUNNING):
                 if made.token == claim.token:
-                    self._lose(made.trial_id, RELEASED)
+                    self._lose(made.trial_id, why)
             self.slots.free(claim.slot, claim.token)
             self._end_orphans()
 

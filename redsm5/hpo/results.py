@@ -6,11 +6,14 @@ database has taken its result: a worker that was stalled, and has lost its trial
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from redsm5.atomic import write_text_atomically
-from redsm5.hpo.retention import trial_folder
+from redsm5.errors import MachineFault, UserError
+from redsm5.hpo.records import Records, best_first
+from redsm5.hpo.retention import prune_study, trial_folder
+from redsm5.hpo.study import Study
 from redsm5.report.study_models import TrialReport
 
 REPORT_FILE, CONFIG_FILE = "report.json", "config.yaml"
@@ -37,7 +40,42 @@ def publish(study: Path, report: TrialReport) -> None:
     if (folder / REPORT_FILE).exists():
         return
     for name in (CONFIG_FILE, REPORT_FILE):
-        if (run_dir / OWN[name]).exists():
-            copy = folder / f".{name}"
-            shutil.copyfile(run_dir / OWN[name], copy)
-            copy.replace(folder / name)
+        with suppress(FileNotFoundError):
+            write_text_atomically(folder / name, (run_dir / OWN[name]).read_text(encoding="utf-8"))
+
+
+def tidy(study: Study, records: Records, done: set[int]) -> None:
+    """Publish what workers that are gone did not, and remove what cannot matter any more; several may do so at once.
+
+    Args:
+        study: The study.
+        records: All of its trials.
+        done: Numbers of which nothing is left to do; added to.
+
+    Raises:
+        UserError: A file cannot be written or removed.
+    """
+    best = best_first(records.ended, study.plan.direction.name.lower())[: study.settings.keep]
+    ended = {report.trial: report.run for report in records.ended}
+    try:
+        for report in records.ended:
+            if report.trial not in done:
+                publish(study.folder, report)
+        prune_study(study.folder, ended, {report.trial for report in best}, done)
+    except OSError as error:
+        raise disk_fault(error, study.folder) from error
+
+
+def disk_fault(error: BaseException, folder: Path) -> MachineFault:
+    """The sentence about a disk that is full or does not work, as an error tells of it.
+
+    Args:
+        error: Its sentence is kept where it is one.
+        folder: That is named where the error names no file.
+    """
+    if isinstance(error, UserError):
+        return MachineFault(str(error))
+    name, why = getattr(error, "filename", None), getattr(error, "strerror", None)
+    return MachineFault(
+        f"{name or folder} cannot be written: {why or error}; make room or mend the disk, and the same command goes on"
+    )

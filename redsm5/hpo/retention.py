@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from redsm5.checkpoints.folder import CheckpointFolder
@@ -41,8 +42,9 @@ def prune_trial(folder: Path, run_dir: Path | None, *, keep_weights: bool) -> No
         return
     kept = CheckpointFolder(run_dir / "checkpoints")
     if keep_weights:
-        for entry in kept.entries("resume"):
-            discard(entry.path)
+        with suppress(FileNotFoundError):  # another worker does the same
+            for entry in kept.entries("resume"):
+                discard(entry.path)
     else:
         shutil.rmtree(kept.path, ignore_errors=True)
         for page in run_dir.glob("view-*.html"):

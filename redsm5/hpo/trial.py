@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +29,7 @@ KILLS = 2
 FROM_OUTSIDE = (*(f"killed by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGUSR1")), WITH_SERVER)
 """Reasons of such ends; other signals are of its own making."""
 BATCHES = "batches.json"
-"""In a trial's folder: what its batches became, each time that memory was not enough."""
+"""In the folder of an attempt: what the batches of its trial became, each time that memory was not enough."""
 LOG = "log.txt"
 SIZES = ("train", "eval", "train_tokens", "eval_tokens")
 ACCUMULATE = "trainer.accumulate_grad_batches"
@@ -54,6 +56,8 @@ class Outcome:
         value: Best value of the objective; None where no epoch ended.
         training: Facts about the training, as in ``training.json``; empty where it did not end.
         metrics: All metrics of the best epoch.
+        best_epoch: Its number; None where no epoch ended.
+        epochs: How many ended.
         halved: Each time memory was not enough.
         kills: How often it was killed and went on.
         seconds: Of wall time, of all its fits.
@@ -64,6 +68,8 @@ class Outcome:
     value: float | None
     training: dict[str, Any]
     metrics: dict[str, float]
+    best_epoch: int | None
+    epochs: int
     halved: tuple[Halved, ...]
     kills: int
     seconds: float
@@ -101,28 +107,25 @@ def run_attempt(
         if RunFolder(run_dir).is_finished:  # its worker was gone before it could tell
             ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=_memory(run_dir))
             break
-        before = oom_kills()
         ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, str(folder / LOG), time.monotonic()))
-        if ended.how == "killed" and oom_kills() > before:
-            ended = replace(ended, how="out of memory", reason="out of memory")
         if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
             halved.append(smaller)
-            write_text_atomically(folder / BATCHES, json.dumps([one.options for one in halved]) + "\n")
             options = [*args, *batch_options(smaller.options)]
-            shutil.rmtree(run_dir)  # another batch is another run
+            _start_over(run_dir, halved)  # another batch is another run
             continue
         if ended.how == "differs":  # of another version of redsm5, or another machine: it cannot go on
             options = [*args, *batch_options(halved[-1].options if halved else {})]
-            shutil.rmtree(run_dir)
+            _start_over(run_dir, halved)
             continue
         if ended.how == "killed" and ended.reason in FROM_OUTSIDE and kills < KILLS:
             kills += 1
             continue
         break
-    training, metrics = _facts(run_dir, objective, mode)
+    training, metrics, epochs = _facts(run_dir, objective, mode)
+    best_epoch = training.get("best_epoch", int(metrics["epoch"]) if metrics else None)
     value = training.get("best_value", metrics.get(objective))
     seconds = time.monotonic() - started
-    return Outcome(tuple(args), ended, value, training, metrics, tuple(halved), kills, seconds)
+    return Outcome(tuple(args), ended, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
 
 
 def half_batches(run_dir: Path) -> Halved | None:
@@ -170,9 +173,25 @@ def batch_options(batches: Mapping[str, int]) -> list[str]:
 
 
 def _halved_before(folder: Path) -> list[Halved]:
-    """What earlier attempts at the trial had to do with its batches."""
-    path = folder / BATCHES
-    return [Halved(options) for options in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+    """What had to be done with the batches of a trial, as the newest of its attempts knows."""
+    for run_dir in attempt_folders(folder):
+        if (path := run_dir / BATCHES).exists():
+            return [Halved(options) for options in json.loads(path.read_text(encoding="utf-8"))]
+    return []
+
+
+def attempt_folders(folder: Path) -> list[Path]:
+    """Folders of the attempts at a trial, the newest first."""
+    found = {int(path.name.removeprefix("attempt-")): path for path in folder.glob("attempt-*[0-9]")}
+    return [found[token] for token in sorted(found, reverse=True)]
+
+
+def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
+    """Remove a run, but for what its batches became: a worker that has lost the trial tells the next ones nothing."""
+    shutil.rmtree(run_dir)
+    if halved:
+        run_dir.mkdir()
+        write_text_atomically(run_dir / BATCHES, json.dumps([one.options for one in halved]) + "\n")
 
 
 def take_over(previous: Path, run_dir: Path) -> int | None:
@@ -180,6 +199,9 @@ def take_over(previous: Path, run_dir: Path) -> int | None:
 
     Returns:
         The last epoch whose end is in the newest whole checkpoint; None where there is none, and nothing is copied.
+
+    Raises:
+        OSError: It cannot be copied, or was changed meanwhile.
     """
     if not (previous / "config.yaml").exists():
         return None
@@ -189,6 +211,8 @@ def take_over(previous: Path, run_dir: Path) -> int | None:
     copy = run_dir.with_name(f".{run_dir.name}")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(previous, copy, ignore=shutil.ignore_patterns(".*", "damaged-*"))
+    if not (copied := copy / last.path.relative_to(previous)).exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(copied))
     copy.rename(run_dir)  # whole, or not there
     return last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
 
@@ -228,22 +252,14 @@ def _value(given: Any) -> Any:
     return yaml.safe_load(given) if isinstance(given, str) else given
 
 
-def oom_kills() -> int:
-    """Processes that the kernel has killed for want of memory since the system was started; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def _facts(run_dir: Path, objective: str, mode: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """What ``training.json`` says, and the metrics of the best epoch."""
+def _facts(run_dir: Path, objective: str, mode: str) -> tuple[dict[str, Any], dict[str, float], int]:
+    """What ``training.json`` says, the metrics of the best epoch, and how many epochs ended."""
     training, metrics = run_dir / "training.json", run_dir / "metrics.csv"
     facts: dict[str, Any] = json.loads(training.read_text(encoding="utf-8")) if training.exists() else {}
     epochs = read_epochs(metrics) if metrics.exists() else []
+    count = facts.get("epochs", len(epochs))
     if facts.get("best_epoch") is not None:
         epochs = [epoch for epoch in epochs if epoch["epoch"] == facts["best_epoch"]]
     scored = [epoch for epoch in epochs if objective in epoch]
     sign = 1 if mode == "min" else -1
-    return facts, min(scored, key=lambda epoch: sign * epoch[objective]) if scored else {}
+    return facts, min(scored, key=lambda epoch: sign * epoch[objective]) if scored else {}, count

@@ -15,6 +15,8 @@ from redsm5.hpo.messages import STUCK, WITH_SERVER, Ended, Epoch, Stage, Started
 
 POLL = 0.5
 """Seconds between two looks at whether the process is to be ended."""
+BY_KERNEL = "killed by SIGKILL"
+"""How a process ends that the kernel kills for want of memory."""
 
 
 class TrialProcess:
@@ -33,6 +35,7 @@ class TrialProcess:
         self._on_epoch = on_epoch
         self._stuck_seconds = stuck_seconds
         self._end = threading.Event()
+        self._oom_kills = 0
 
     def end(self) -> None:
         """End the fit that runs, from any thread; ``run`` returns ``killed``."""
@@ -47,10 +50,18 @@ class TrialProcess:
         """Do a fit.
 
         Returns:
-            How it ended; ``killed`` where the process went without a word.
+            How it ended; ``killed`` where the process went without a word, ``out of memory`` where the kernel killed
+            one for want of memory since it was last heard of.
         """
+        ended = self._run(task)
+        if ended.how == "killed" and ended.reason == BY_KERNEL and oom_kills() > self._oom_kills:
+            return replace(ended, how="out of memory", reason="out of memory")
+        return ended
+
+    def _run(self, task: Task) -> Ended:
         from redsm5.hpo.child import serve
 
+        self._oom_kills = oom_kills()
         with forked(serve, task) as (process, pipe):
             heard, made = time.monotonic(), 0.0
             try:
@@ -73,7 +84,7 @@ class TrialProcess:
                         pipe.send(False)
                     else:
                         pipe.send(self._on_epoch(message))
-                    heard = time.monotonic()
+                    heard, self._oom_kills = time.monotonic(), oom_kills()
             except (EOFError, ConnectionResetError, BrokenPipeError):
                 process.join()
                 return Ended("killed", _how(process), seconds=time.monotonic() - task.asked)
@@ -109,3 +120,12 @@ def _how(process: BaseProcess) -> str:
     if code == SERVER_GONE:
         return WITH_SERVER
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def oom_kills() -> int:
+    """Processes that the kernel has killed for want of memory since the system was started; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -19,28 +19,32 @@ from pydantic import JsonValue
 
 from redsm5.checkpoints.space import disk_fails
 from redsm5.errors import MachineFault, UserError
+from redsm5.hpo.attempts import LOST, RELEASED
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.failures import refuse_failing
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
 from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
-from redsm5.hpo.records import PEAK, REPORT, Records, best_first, read_records
-from redsm5.hpo.results import keep_result, publish
-from redsm5.hpo.retention import prune_study, search_bytes, trial_folder
+from redsm5.hpo.records import PEAK, REPORT, Records, read_records
+from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
+from redsm5.hpo.retention import search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
-from redsm5.hpo.trial import Outcome, config_text, run_attempt, take_over
+from redsm5.hpo.trial import Outcome, attempt_folders, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
+from redsm5.tracebacks import place_of
 
 WAIT = 2.0
 """Seconds between two looks for something to do, while other workers hold what is left."""
 PATIENCE = 3600.0
 """Seconds that the database may be away."""
 MOST_DEATHS = 10
-"""A trial whose worker died so often has failed: it may be what kills it."""
+"""A trial whose worker died so often, while it came no further, has failed: it may be what kills it."""
+COPIES = 3
+"""Tries to copy the folder of an attempt: a stalled worker may replace a checkpoint in it meanwhile."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 """States by how the fit ended; the others are FAIL."""
 
@@ -51,15 +55,17 @@ class Worker:
     Args:
         study: The study.
         tell: Shows a line.
+        alone: Whether it sees that not too many trials fail; a parent with several workers does so itself.
     """
 
-    def __init__(self, study: Study, tell: Callable[[str], None]) -> None:
+    def __init__(self, study: Study, tell: Callable[[str], None], *, alone: bool = True) -> None:
         self.study = study
         self.tell = tell
-        self.leases = Leases(study.storage, study.id, lease_seconds=study.plan.lease_seconds)
+        lease = study.plan.lease_seconds
+        self.leases = patiently(lambda: Leases(study.storage, study.id, lease_seconds=lease), PATIENCE)
         self.bounds = study.bounds(tell)
-        self.sampling = study.sampling()
-        self._before = patiently(lambda: read_records(study.optuna), PATIENCE)
+        self.sampling = patiently(study.sampling, PATIENCE)
+        self._before = patiently(lambda: read_records(study.optuna), PATIENCE) if alone else None
         self._removed: set[int] = set()
         self._peak = 0
 
@@ -105,7 +111,8 @@ class Worker:
                 records = read_records(self.study.optuna)
             self._prune_disk(records)
             ended(records)
-            refuse_failing(records, self._before, self.study.settings.max_failed, self.study.folder)
+            if self._before is not None:
+                refuse_failing(records, self._before, self.study.settings.max_failed, self.study.folder)
         return None
 
     def _trial(self, claim: Claim) -> bool:
@@ -118,13 +125,15 @@ class Worker:
             self.leases.abandon(claim)
             raise
         except BaseException as error:  # Ctrl-C too: another worker need not wait for the lease to end
+            is_fault = isinstance(error, Exception) and disk_fails(error)
+            fault = disk_fault(error, self.study.folder) if is_fault else None
+            told = fault is not None or isinstance(error, KeyboardInterrupt | SystemExit | MachineFault)
+            # What nobody foresaw may come again with every worker: it counts as a death.
+            why = RELEASED if told else f"its worker ended: {type(error).__name__} at {place_of(error)}"
             with suppress(Away, MachineFault):
-                self.leases.release(claim)
-            if isinstance(error, OSError) and disk_fails(error):
-                raise MachineFault(
-                    f"{error.filename or self.study.folder} cannot be written: {error.strerror}; make room or mend the "
-                    "disk, and the same command goes on"
-                ) from error
+                self.leases.release(claim, why)
+            if fault is not None and not isinstance(error, MachineFault):
+                raise fault from error
             raise
 
     def _ended(self, claim: Claim) -> bool:
@@ -137,7 +146,7 @@ class Worker:
             stuck_seconds=60 * self.study.settings.stuck_minutes,
         )
         with Beating(self.leases, claim, process.end) as beating:
-            kept = _newest(folder, run_dir)
+            kept = _newest(folder, run_dir, self.tell)
             with clock.timed("sampling"):
                 attempt = self.leases.attempt(claim, self._draw, lambda _: -1 if kept is None else kept)
             begun, tell = self._tellers(attempt, beating, clock)
@@ -182,7 +191,10 @@ class Worker:
         args, notes = base, dict[str, Any]()
         ended = None
         if attempt.deaths >= MOST_DEATHS:
-            ended = Ended("killed", f"its worker died {MOST_DEATHS} times", "it may be what ends them")
+            last = attempt.earlier.user_attrs.get(LOST, "") if attempt.earlier is not None else ""
+            ended = Ended(
+                "killed", f"its worker died {MOST_DEATHS} times", f"it may be what ends them; the last: {last}"
+            )
         else:
             try:
                 args, notes = trial_args(space, attempt.params, base, self.bounds, training_posts=plan.training_posts)
@@ -192,14 +204,14 @@ class Worker:
                 ended = Ended("refused", f"refused: {error}", str(error))
         fit = process.run if ended is None else lambda _, how=ended: how
         outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit)
+        if ended is not None:  # also where its run had come to its end, and nobody lived to tell
+            outcome = replace(outcome, ended=ended)
         return outcome, attempt.params, notes
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
-        with reaching():
-            try:
-                self.study.storage.set_trial_user_attr(attempt.trial_id, REPORT, report.model_dump(mode="json"))
-            except (UpdateFinishedTrialError, KeyError):
-                raise Lost from None
+        # Refused where the attempt has ended: by another worker, or by this one, whose result was not answered.
+        with reaching(), suppress(UpdateFinishedTrialError, KeyError):
+            self.study.storage.set_trial_user_attr(attempt.trial_id, REPORT, report.model_dump(mode="json"))
         state = TrialState[report.state]
         # Of a pruned trial Optuna wants the value that it was pruned at.
         last = attempt.values[max(attempt.values)] if attempt.values else report.value
@@ -221,11 +233,10 @@ class Worker:
         run_dir: Path,
     ) -> TrialReport:
         ended, training = outcome.ended, outcome.training
-        epochs = training.get("epochs") or int(outcome.metrics.get("epoch", -1)) + 1
         state = STATES.get(ended.how, TrialState.FAIL)
         objectives = _objectives(self.study.plan.searched, outcome) if state is TrialState.COMPLETE else {}
-        if None in objectives.values():
-            state, ended = TrialState.FAIL, replace(ended, reason="killed before its memory was noted")
+        if missing := [name for name, value in objectives.items() if value is None]:
+            state, ended = TrialState.FAIL, _without(missing, ended)
         return TrialReport(
             created=datetime.now(UTC),
             study=self.study.settings.label,
@@ -237,10 +248,10 @@ class Worker:
             objective=self.study.plan.objective,
             value=outcome.value,
             objectives={} if state is TrialState.FAIL else cast(dict[str, float], objectives),
-            best_epoch=training.get("best_epoch"),
-            epochs=epochs,
+            best_epoch=outcome.best_epoch,
+            epochs=outcome.epochs,
             stopped_early=bool(training.get("stopped_early")),
-            pruned_at=epochs - 1 if state is TrialState.PRUNED else None,
+            pruned_at=outcome.epochs - 1 if state is TrialState.PRUNED else None,
             metrics={name: value for name, value in outcome.metrics.items() if name.startswith("val_")},
             params=params,
             settings=cast(dict[str, JsonValue], settings(self.study.space, params)),
@@ -266,12 +277,7 @@ class Worker:
                 known = self.study.optuna.user_attrs.get(PEAK, 0)
                 if used > known:
                     self.study.optuna.set_user_attr(PEAK, used)
-        for report in records.ended:
-            if report.trial not in self._removed:
-                publish(self.study.folder, report)  # of a worker that was gone before it did
-        best = best_first(records.ended, self.study.plan.direction.name.lower())[: self.study.settings.keep]
-        ended = {report.trial: report.run for report in records.ended}
-        prune_study(self.study.folder, ended, {report.trial for report in best}, self._removed)
+        tidy(self.study, records, self._removed)
 
 
 class Clock:
@@ -300,13 +306,33 @@ def _objectives(searched: Sequence[Objective], outcome: Outcome) -> dict[str, fl
     measured = {"peak_memory": outcome.ended.memory_gb, "train_time": outcome.training.get("seconds")}
     main = {searched[0].name: outcome.value}
     found = {**outcome.metrics, **measured, **main}
-    return {one.name: found[one.name] for one in searched}
+    return {one.name: found.get(one.name) for one in searched}
 
 
-def _newest(folder: Path, run_dir: Path) -> int | None:
-    """Go on where the newest attempt before this one has a checkpoint; the last epoch that ended in it."""
-    earlier = [path for path in folder.glob("attempt-*") if path != run_dir]
-    for path in sorted(earlier, key=lambda path: -int(path.name.removeprefix("attempt-"))):
-        if (kept := take_over(path, run_dir)) is not None:
-            return kept
+def _without(missing: Sequence[str], ended: Ended) -> Ended:
+    """The end of a trial that trained, and of which values of objectives are not known."""
+    why = "it was killed before its memory was noted" if missing == ["peak_memory"] else "its best epoch has none"
+    return replace(ended, reason=f"no value of {', '.join(missing)}", detail=f"no finite {missing[0]}: {why}")
+
+
+def _newest(folder: Path, run_dir: Path, tell: Callable[[str], None]) -> int | None:
+    """Go on where the newest attempt before this one has a checkpoint; the last epoch that ended in it.
+
+    What cannot be copied is not gone on from.
+    """
+    for path in attempt_folders(folder):
+        if path == run_dir:
+            continue
+        for tries in range(COPIES, 0, -1):
+            try:
+                if (kept := take_over(path, run_dir)) is not None:
+                    return kept
+            except OSError as error:
+                if disk_fails(error):
+                    raise
+                if tries == 1:
+                    tell(f"{path} cannot be gone on from ({error.strerror or type(error).__name__})")
+                time.sleep(0.2)
+                continue
+            break
     return None

@@ -19,6 +19,18 @@ from redsm5.logs import is_further_rank
 LOCK = ".lock"
 NO_FLOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What file systems say that have no locks, such as some network ones."""
+_held: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
+
+def _let_go() -> None:
+    """In a forked child: a process that loads data must not hold a folder beyond the end of the run that it is of."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class FolderHeld(UserError):
@@ -93,13 +105,16 @@ def run_lock(folder: Path, *, writes: Writes | None = None) -> Iterator[None]:
         descriptor = _flocked(path, writes)
     except OSError as error:
         raise UserError(f"cannot write {writes.target}: {error.strerror}; choose another {writes.option}") from error
+    _held.add(descriptor)
     try:
         yield
     finally:
-        # Without flock, what stands there after the end would be taken for a holder by other hosts.
-        with suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+        if descriptor in _held:  # not in a forked child
+            # Without flock, what stands there after the end would be taken for a holder by other hosts.
+            with suppress(OSError):
+                path.unlink()
+            _held.discard(descriptor)
+            os.close(descriptor)
 
 
 def boot_id() -> str:

@@ -536,6 +536,39 @@ def test_trial_that_was_let_go_is_no_death_of_its_worker(study):
     assert (attempt.index, attempt.deaths) == (4, 1)
 
 
+def test_slot_that_is_let_go_for_an_error_is_free_and_has_a_death(study):
+    leases = study.worker(elsewhere=False)
+    leases.attempt(claim := leases.claim(1), study.draw)
+    leases.release(claim, "its worker ended: KeyError at worker.py:1")
+    attempt = study.worker().attempt(study.worker().claim(1), study.draw)
+    assert (attempt.index, attempt.deaths) == (1, 1)
+    assert attempt.earlier.user_attrs[LOST] == "its worker ended: KeyError at worker.py:1"
+
+
+@pytest.mark.parametrize(
+    ("kept", "deaths"),
+    [
+        ([], 0),
+        ([-1, -1, -1], 3),
+        ([0, 1, 2], 0),  # each went further than the one before
+        ([2, 2, 5, 5], 1),
+        ([5, -1, 5, 6], 0),
+        ([5, -1, 5], 2),  # no further than ever: its checkpoint was damaged, or is on another machine
+    ],
+)
+def test_deaths_count_since_the_trial_last_came_further_than_ever(study, kept, deaths):
+    leases = study.worker(elsewhere=False)
+    leases.attempt(leases.claim(1), study.draw)
+    for epoch in kept:
+        study.pass_time(leases, 2 * LEASE)
+        leases = study.worker()
+        study.pass_time(leases, 2 * LEASE)
+        attempt = leases.attempt(leases.claim(1), study.draw, lambda _, epoch=epoch: epoch)
+        study.pass_time(leases, 0)
+    if kept:
+        assert attempt.deaths == deaths
+
+
 def test_values_after_the_epoch_where_a_training_began_anew_are_forgotten(study):
     leases = study.worker(elsewhere=False)
     attempt = leases.attempt(leases.claim(1), study.draw)

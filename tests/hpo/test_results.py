@@ -1,3 +1,5 @@
+import threading
+
 from trial_reports import report
 
 from redsm5.hpo.results import keep_result, publish
@@ -19,3 +21,26 @@ def test_result_is_copied_up_once(tmp_path):
 def test_result_of_another_machine_leaves_nothing_here(tmp_path):
     publish(tmp_path, report(3, 0.5, run="trials/00003/attempt-2"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_result_is_copied_up_by_several_workers_at_once(tmp_path):
+    folder = trial_folder(tmp_path, 3)
+    won, failed = report(3, 0.5, run="trials/00003/attempt-2"), []
+    keep_result(folder / "attempt-2", won, "seed: 1\n")
+
+    def copy():
+        try:
+            for _ in range(50):
+                publish(tmp_path, won)
+                (folder / "report.json").unlink(missing_ok=True)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=copy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    publish(tmp_path, won)
+    assert sorted(path.name for path in folder.iterdir()) == ["attempt-2", "config.yaml", "report.json"]

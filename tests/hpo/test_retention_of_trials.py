@@ -1,8 +1,11 @@
+import shutil
 from pathlib import Path
 
 from checkpoint_samples import put
 
 from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.checkpoints.store import discard
+from redsm5.hpo import retention
 from redsm5.hpo.retention import disk_bytes, prune_study, search_bytes, trial_folder
 
 
@@ -54,6 +57,19 @@ def test_folders_of_lost_attempts_go(tmp_path):
     run = ended_trial(tmp_path, 4, attempts=3)
     prune_study(tmp_path, {4: run}, {4}, set())
     assert [path.name for path in trial_folder(tmp_path, 4).iterdir() if path.is_dir()] == ["attempt-3"]
+
+
+def test_checkpoint_that_another_worker_removes_meanwhile_is_no_error(tmp_path, monkeypatch):
+    ended = {0: ended_trial(tmp_path, 0)}
+
+    def gone(path):
+        shutil.rmtree(path)
+        discard(path)
+
+    monkeypatch.setattr(retention, "discard", gone)
+    prune_study(tmp_path, ended, {0}, set())
+    kept = CheckpointFolder(tmp_path / ended[0] / "checkpoints")
+    assert (len(kept.entries("weights")), kept.entries("resume")) == (1, [])
 
 
 def test_running_trials_are_not_touched(tmp_path):

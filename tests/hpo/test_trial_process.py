@@ -1,5 +1,6 @@
 """Fits in processes of their own, as a search runs them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,15 +9,17 @@ import time
 from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from tiny_runs import fit_options
 
 from redsm5.cli import main
-from redsm5.hpo.messages import Task
+from redsm5.hpo import child, trial_process
+from redsm5.hpo.messages import Ended, Epoch, Stage, Task
 from redsm5.hpo.trial import FROM_OUTSIDE, config_text, run_attempt, take_over
-from redsm5.hpo.trial_process import TrialProcess
+from redsm5.hpo.trial_process import TrialProcess, oom_kills
 from redsm5.metrics_csv import read_epochs
 
 
@@ -186,9 +189,10 @@ def test_fit_that_crashes_is_told_by_its_place_and_its_log_has_the_traceback(tas
     assert "Traceback (most recent call last)" in Path(asked.log).read_text(encoding="utf-8")
 
 
-def test_killed_fit_goes_on_from_its_checkpoint(task, tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])  # processes that load data outlive a killed fit for some seconds
+def test_killed_fit_goes_on_from_its_checkpoint(task, tmp_path, workers):
     heard = Heard()
-    asked = task("attempt-1")
+    asked = task("attempt-1", f"--data.workers={workers}")
     process = TrialProcess(heard.started.append, _kill_once(heard, tmp_path / "attempt-1"), stuck_seconds=120)
     outcome = run_attempt(
         asked.args, tmp_path, tmp_path / "attempt-1", "val_f1_macro", "val_f1_macro", "max", process.run
@@ -263,3 +267,91 @@ def test_batch_after_memory_was_short_is_in_the_config(task, tmp_path):
     config = yaml.safe_load((tmp_path / "attempt-1" / "config.yaml").read_text(encoding="utf-8"))
     assert config["data"]["batching"]["init_args"] == {"train": 4, "eval": 8}
     assert config["trainer"]["accumulate_grad_batches"] == 2
+
+
+class Said:
+    """Stands for the pipe of a process that says these and then is killed; the kernel's count goes up on its way."""
+
+    def __init__(self, *messages):
+        self.messages, self.kills = list(messages), 0
+
+    def poll(self, seconds):
+        return True
+
+    def send(self, answer):
+        pass
+
+    def recv(self):
+        message = self.messages.pop(0)
+        if message == "kernel kills one":
+            self.kills += 1
+            return self.recv()
+        if isinstance(message, int):
+            raise EOFError
+        return message
+
+
+@pytest.mark.parametrize(
+    ("said", "how"),
+    [
+        (["kernel kills one", -signal.SIGKILL], "out of memory"),
+        ([Epoch(0, 0.5), "kernel kills one", -signal.SIGKILL], "out of memory"),
+        (["kernel kills one", Epoch(0, 0.5), -signal.SIGKILL], "killed"),  # it was another process, hours ago
+        (["kernel kills one", -signal.SIGTERM], "killed"),
+        (["kernel kills one", Ended("killed", "killed by SIGKILL")], "out of memory"),  # a stage of its pretraining
+        (["kernel kills one", Ended("diverged", "diverged")], "diverged"),
+    ],
+)
+def test_kill_is_for_want_of_memory_where_the_kernel_has_killed_since_the_last_word(monkeypatch, said, how):
+    pipe = Said(*said)
+    process = SimpleNamespace(join=lambda: None, exitcode=said[-1])
+    monkeypatch.setattr(trial_process, "forked", lambda *_: contextlib.nullcontext((process, pipe)))
+    monkeypatch.setattr(trial_process, "oom_kills", lambda: pipe.kills)
+    assert Heard().process().run(Task((), "", "", "", "", 0.0)).how == how
+
+
+def test_fit_that_its_worker_ended_is_never_out_of_memory(monkeypatch):
+    counts = iter(range(100))
+    monkeypatch.setattr(trial_process, "forked", lambda *_: contextlib.nullcontext((None, Said())))
+    monkeypatch.setattr(trial_process, "oom_kills", lambda: next(counts))
+    process = Heard().process()
+    process.end()
+    ended = process.run(Task((), "", "", "", "", 0.0))
+    assert (ended.how, ended.reason) == ("killed", "ended by its worker")
+
+
+def test_oom_kills_are_counted_by_the_kernel():
+    assert oom_kills() >= 0
+    assert os.path.exists("/proc/vmstat") or oom_kills() == 0
+
+
+@pytest.mark.parametrize(("reserved", "gb"), [(3 * 2**30, 3.0), (0, None)])
+def test_memory_of_a_trial_on_a_cpu_is_that_of_its_process_though_there_is_a_gpu(monkeypatch, reserved, gb):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.max_memory_reserved", lambda: reserved)
+    assert child._peak_gb() == gb if gb else child._peak_gb() > 0.1
+
+
+RANKS = {
+    "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3", "SLURM_NNODES": "2", "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "1", "LOCAL_RANK": "1", "NODE_RANK": "1", "GROUP_RANK": "1", "RANK": "3", "WORLD_SIZE": "4",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("serve", ["serve", "serve_stage"])
+def test_process_of_a_trial_is_no_rank_of_its_workers_job(monkeypatch, tmp_path, serve):
+    seen = {}
+    for name, value in {**RANKS, "SLURM_JOB_ID": "17"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("end_with", "print_into"):
+        monkeypatch.setattr(child, name, lambda *_: None)
+    monkeypatch.setattr(child.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(child.fit, "run", lambda *_, **__: seen.update(os.environ) or 128 + signal.SIGTERM)
+    monkeypatch.setattr("redsm5.commands.pretrain.run", lambda *_: seen.update(os.environ) or 0)
+    pipe = Said()
+    if serve == "serve":
+        child.serve(Task((), str(tmp_path), "val_loss", "val_loss", "", 0.0), pipe)
+    else:
+        child.serve_stage(Stage(()), "", pipe)
+    assert seen["SLURM_JOB_ID"] == "17"
+    assert not seen.keys() & RANKS.keys()

@@ -172,3 +172,37 @@ def test_holder_of_another_user_is_not_gone(monkeypatch):
 
     monkeypatch.setattr(os, "kill", forbidden)
     assert not Holder.this_process().is_gone
+
+
+def test_a_forked_process_does_not_hold_the_lock_beyond_its_parent(tmp_path):
+    """Processes that load data notice seconds later that the fit, which was killed, is gone."""
+    script = (
+        "import os, sys, time\nfrom pathlib import Path\nfrom redsm5.run.lock import run_lock\n"
+        "with run_lock(Path(sys.argv[1])):\n"
+        "    if os.fork() == 0:\n        print('forked', flush=True)\n        time.sleep(60)\n        os._exit(0)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "forked\n"
+        with pytest.raises(UserError, match=f"process {process.pid} "), run_lock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with run_lock(tmp_path):
+            pass
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_forked_process_that_leaves_the_block_lets_its_parent_hold_the_lock(tmp_path):
+    try:
+        with run_lock(tmp_path):
+            if (child := os.fork()) == 0:
+                raise InterruptedError
+            os.waitpid(child, 0)
+            assert (tmp_path / LOCK).exists()
+    except InterruptedError:
+        os._exit(0)

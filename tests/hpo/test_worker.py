@@ -1,0 +1,240 @@
+"""The worker itself, with fits stood in for: what it does where something goes wrong around them."""
+
+import errno
+import json
+import os
+import shutil
+from collections import deque
+from dataclasses import replace
+
+import pytest
+from checkpoint_samples import put
+from sqlalchemy.exc import OperationalError
+from stand_in import begin, fit, value_of
+
+from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.errors import MachineFault, UserError
+from redsm5.hpo import finish, results, worker
+from redsm5.hpo.attempts import LOST, RELEASED
+from redsm5.hpo.messages import Ended
+from redsm5.hpo.records import read_records
+from redsm5.hpo.retention import trial_folder
+from redsm5.hpo.slots import Slots
+from redsm5.hpo.study import load_study
+from redsm5.hpo.trial_process import TrialProcess
+from redsm5.hpo.worker import Worker
+
+
+@pytest.fixture(scope="module")
+def begun(tiny_corpus_dir, tiny_encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patch:
+        yield begin(tiny_corpus_dir, tiny_encoder, folder, patch), folder / "study"
+
+
+@pytest.fixture
+def study(begun, tmp_path, monkeypatch):
+    """A study of three trials that was begun."""
+    settings, folder = begun
+    shutil.copytree(folder, tmp_path / "study")
+    monkeypatch.setattr(TrialProcess, "run", fit)
+    monkeypatch.setattr(worker, "WAIT", 0.05)
+    found = load_study(replace(settings, study_dir=str(tmp_path / "study")))
+    yield found
+    found.storage.engine.dispose()
+
+
+@pytest.fixture
+def untested(monkeypatch):
+    """Tests of the best trial are stood in for; calls in order."""
+    calls = []
+    monkeypatch.setattr(finish, "_test", lambda run, log: calls.append(run))
+    monkeypatch.setattr(finish, "read_report", lambda path: type("Report", (), {"evaluations": {}}))
+    return calls
+
+
+def said(line):
+    pass
+
+
+def work(study, tell=said):
+    return Worker(study, tell).work()
+
+
+def lost(study):
+    return [trial.user_attrs[LOST] for trial in study.optuna.get_trials() if LOST in trial.user_attrs]
+
+
+def reports(study):
+    return sorted(int(path.parent.name) for path in study.folder.glob("trials/*/report.json"))
+
+
+def kept(study):
+    return sorted(int(path.parts[-4]) for path in study.folder.glob("trials/*/attempt-*/checkpoints/best-*"))
+
+
+def test_error_that_nobody_foresaw_counts_as_a_death_and_fails_the_trial_at_last(study, monkeypatch):
+    monkeypatch.setattr(worker, "MOST_DEATHS", 2)
+
+    real = worker._objectives
+    first = f"{value_of(0, 3)}"
+    monkeypatch.setattr(worker, "_objectives", lambda s, o: {}["val_loss"] if f"{o.value}" == first else real(s, o))
+    for _ in range(2):
+        with pytest.raises(KeyError, match="val_loss"):
+            work(study)
+    assert len(lost(study)) == 2
+    records = work(study)
+    assert [report.state for report in records.ended] == ["FAIL", "COMPLETE", "COMPLETE"]
+    failed = records.ended[0]
+    assert failed.reason == "its worker died 2 times"
+    assert "KeyError at " in failed.detail
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(1), MachineFault("no room"), OSError(errno.EIO, "x")]
+)
+def test_worker_that_was_told_to_stop_or_has_no_disk_is_no_death(study, monkeypatch, error):
+    def stop(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "keep_result", stop)
+        with pytest.raises(MachineFault if isinstance(error, OSError) else type(error)):
+            work(study)
+    assert lost(study) == [RELEASED]
+
+
+def test_trained_trial_without_a_value_of_an_objective_has_failed_and_says_of_which(study):
+    several = replace(study, plan=replace(study.plan, objectives=["val_f1_macro", "val_hit_at_1", "peak_memory"]))
+    records = work(several)
+    assert {(report.state, report.reason) for report in records.ended} == {("FAIL", "no value of val_hit_at_1")}
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied"), shutil.Error([("a", "b", "c")])])
+def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, error):
+    def refuse(previous, run_dir):
+        raise error
+
+    def interrupted(self, task):
+        fit(self, task)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+    monkeypatch.setattr(worker, "take_over", refuse)
+    lines = []
+    records = work(study, lines.append)
+    assert [report.state for report in records.ended] == ["COMPLETE"] * 3
+    assert "attempt-1 cannot be gone on from" in "".join(lines)
+
+
+def test_result_whose_answer_was_cut_off_is_still_this_workers(study, monkeypatch):
+    real, cuts = Slots.finish, deque([True])
+
+    def cut_off(self, slot, token=None):
+        if cuts and cuts.pop():
+            raise OperationalError("commit", {}, Exception("connection lost"))
+        return real(self, slot, token)
+
+    monkeypatch.setattr(Slots, "finish", cut_off)
+    heard = []
+    Worker(study, said).work(lambda records: heard.append(len(records.ended)))
+    assert heard == [1, 2, 3]
+    assert reports(study) == [0, 1, 2]
+    assert lost(study) == []
+
+
+def test_finish_publishes_and_prunes_what_the_last_workers_did_not(study, untested, monkeypatch):
+    with monkeypatch.context() as patch:
+        for name in ("publish", "tidy"):  # killed between telling and publishing, each time
+            patch.setattr(worker, name, lambda *_: None)
+        work(study)
+    assert reports(study) == []
+    assert len(kept(study)) == 3
+    finish.finish(study, said)
+    assert reports(study) == [0, 1, 2]
+    assert kept(study) == [max(range(3), key=lambda number: value_of(number, 3))]
+    assert list(study.folder.glob("trials/*/attempt-*/checkpoints/last-*")) == []
+
+
+def test_full_disk_after_a_trial_is_a_sentence(study, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "report.json")
+
+    monkeypatch.setattr(results, "prune_study", full)
+    with pytest.raises(MachineFault, match=r"report.json cannot be written: No space left on device; make room"):
+        work(study)
+
+
+def test_test_that_fails_leaves_the_study_with_its_report_and_best_config(study, untested, monkeypatch):
+    def fails(run, log):
+        raise UserError("the test did not end")
+
+    work(study)
+    with monkeypatch.context() as patch:
+        patch.setattr(finish, "_test", fails)
+        with pytest.raises(UserError, match="the test did not end"):
+            finish.finish(study, said)
+    whole = json.loads((study.folder / "study.json").read_text(encoding="utf-8"))
+    assert (whole["test"], whole["test_evaluations"], whole["counts"]["complete"]) == (None, 1, 3)
+    assert (study.folder / "best.yaml").exists()
+    assert finish.finish(study, said).test_evaluations == 1
+    assert len(untested) == 1
+
+
+def test_best_config_may_be_nowhere_but_in_the_study(study, untested):
+    work(study)
+    finish.finish(replace(study, settings=replace(study.settings, best_config=None)), said)
+    assert (study.folder / "best.yaml").exists()
+
+
+def test_epochs_of_a_failed_trial_are_those_that_ended(study, monkeypatch):
+    def diverges(self, task):
+        fit(self, task)
+        run = trial_folder(study.folder, 0) / "attempt-1"
+        (run / "training.json").unlink(missing_ok=True)
+        (run / "report.json").unlink(missing_ok=True)
+        rows = "".join(f"{n},{n},val_f1_macro,{value}\n" for n, value in enumerate((0.25, 0.5, 0.375)))
+        (run / "metrics.csv").write_text(f"epoch,step,name,value\n{rows}")
+        return Ended("diverged", "diverged")
+
+    monkeypatch.setattr(TrialProcess, "run", diverges)
+    study.optuna.set_user_attr("redsm5:budget", 1)
+    (failed,) = work(study).ended
+    assert (failed.state, failed.value, failed.best_epoch, failed.epochs) == ("FAIL", 0.5, 1, 3)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_worker_with_a_parent_leaves_the_failing_to_it(study, monkeypatch, alone):
+    monkeypatch.setattr(TrialProcess, "run", lambda self, task: Ended("diverged", "diverged"))
+    monkeypatch.setattr("redsm5.hpo.failures.FEWEST", 2)
+    made = Worker(study, said, alone=alone)
+    if alone:
+        with pytest.raises(UserError, match="2 of 2 trials have failed"):
+            made.work()
+    else:
+        assert len(made.work().ended) == 3
+
+
+def test_worker_waits_for_a_database_that_is_away_at_its_start(study, monkeypatch):
+    real, cuts = type(study.storage).get_study_id_from_name, deque([True, True])
+
+    def cut_off(self, name):
+        if cuts and cuts.pop():
+            raise OperationalError("select", {}, Exception("connection lost"))
+        return real(self, name)
+
+    monkeypatch.setattr(type(study.storage), "get_study_id_from_name", cut_off)
+    assert Worker(study, said).leases.lease_seconds == 2.0
+
+
+def test_workers_that_tidy_at_once_do_not_crash_each_other(study):
+    work(study)
+    records = read_records(study.optuna)
+    for number in range(3):
+        put(CheckpointFolder(study.folder / records.ended[number].run / "checkpoints"), "resume", epoch=9)
+    finish.tidy(study, records, set())
+    finish.tidy(study, records, set())
+    assert len(kept(study)) == 1
