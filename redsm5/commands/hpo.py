@@ -97,17 +97,29 @@ def run(args: argparse.Namespace) -> int:
     import optuna
 
     from redsm5.hpo.settings import read_settings
+    from redsm5.hpo.storage import Away, DatabaseAway, reaching
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
         settings, rest = read_settings(config, given, Path(scratch))
         if args.show_space:
             return _show_space(settings)
-        if args.action is not None:
-            if args.action == "choose":
-                return _choose(settings, args.trial, args.out)
-            return _status(settings) if args.action == "status" else _dashboard(settings)
-        return _search(settings, rest, args)
+        try:
+            with reaching():
+                return _act(settings, rest, args)
+        except Away as away:
+            raise DatabaseAway(f"the database does not answer: {away}; the same command goes on") from away
+
+
+def _act(settings: HpoSettings, config: list[str], args: argparse.Namespace) -> int:
+    match args.action:
+        case "choose":
+            return _choose(settings, args.trial, args.out)
+        case "status":
+            return _status(settings)
+        case "dashboard":
+            return _dashboard(settings)
+    return _search(settings, config, args)
 
 
 def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) -> int:
@@ -154,7 +166,7 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
 
 def _work(settings: HpoSettings, config: list[str]) -> int:
     """Be a worker of a launcher; returns the exit code."""
-    from redsm5.hpo.storage import DatabaseAway
+    from redsm5.hpo.storage import Away, DatabaseAway, reaching
     from redsm5.hpo.study import open_study
     from redsm5.hpo.worker import Worker
     from redsm5.hpo.worker_process import TRY_AGAIN
@@ -162,8 +174,9 @@ def _work(settings: HpoSettings, config: list[str]) -> int:
     # What share of the trials has failed is judged by the command, which knows those of all workers since its start.
     settings = replace(settings, max_failed=1.0)
     try:
-        Worker(open_study(settings, config, _say, as_worker=True), _say).work()
-    except DatabaseAway as away:
+        with reaching():
+            Worker(open_study(settings, config, _say, as_worker=True), _say).work()
+    except (DatabaseAway, Away) as away:
         _say(f"redsm5: error: {away}")
         return TRY_AGAIN
     return 0

@@ -160,7 +160,7 @@ def test_worker_whose_database_is_away_ends_with_a_code_of_its_own(
     args = options("--storage", "postgresql://me:secret@127.0.0.1:1/d", "--as-worker", __version__, boot_id())
     assert main(args) == 75
     said = capfd.readouterr().err.splitlines()
-    assert said[-1].startswith("redsm5: error: cannot use the database postgresql://me:***@127.0.0.1:1/d: ")
+    assert said[-1].startswith("redsm5: error: cannot use the database postgresql+psycopg://me:***@127.0.0.1:1/d: ")
 
 
 def test_status_answers_while_a_worker_that_is_stopped_holds_the_database(begun, tmp_path, capfd):
