@@ -26,11 +26,12 @@ from redsm5.datamodules.loading import usable_cores
 from redsm5.datamodules.manifest import read_manifest
 from redsm5.datamodules.reading import corpus_of
 from redsm5.errors import UserError
+from redsm5.hpo.base_config import gpus
 from redsm5.hpo.on_this_machine import visible_gpus
 from redsm5.hpo.records import best_first, read_records
 from redsm5.hpo.results import CONFIG_FILE
 from redsm5.hpo.retention import trial_folder
-from redsm5.hpo.study import Study, gpus
+from redsm5.hpo.study import Study
 from redsm5.metrics.bootstrap import LEVEL
 from redsm5.metrics.evaluation import Interval
 from redsm5.metrics.paired import FloatArray
