@@ -15,7 +15,7 @@ hpo-demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
 
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test-launchers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-lowest:
@@ -39,6 +39,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.test-launchers: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test-launchers]'
+	touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean:
 	rm -rf $(VENV) .venv-lowest build dist *.egg-info

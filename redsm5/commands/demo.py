@@ -68,7 +68,17 @@ def _search(out: Path, config: str, args: argparse.Namespace) -> int:
     best, objective = found["best"][0], found["objective"]
     encoder = best["config"]["model"]["encoder"]["id"]
     print("\nFor comparison: the config that every trial started from, with the encoder of the best one.")
-    command = ["fit", "--config", str(study / "base.yaml"), "--model.encoder.id", encoder, "--run_dir", str(default)]
+    command = [
+        "fit",
+        "--config",
+        str(study / "base.yaml"),
+        "--data.path",
+        str(corpus),
+        "--model.encoder.id",
+        encoder,
+        "--run_dir",
+        str(default),
+    ]
     code = _run([*command, *_again(default)])
     if code == 0:
         without = json.loads((default / "training.json").read_text(encoding="utf-8"))["best_value"]

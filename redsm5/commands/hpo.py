@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from redsm5.hpo.workers import Start
 
 TAKES_CONFIG = True
+UNTESTED = ("val_loss",)
+"""Objectives that an evaluation of a part has no figure of."""
 ACTIONS = ("status", "choose", "dashboard")
 DEFAULT_CONFIG = "configs/hpo.yaml"
 DASHBOARD = (
@@ -86,24 +89,37 @@ def run(args: argparse.Namespace) -> int:
     """
     given = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     config = list(args.config)
-    if not any(arg.split("=")[0] == "--config" for arg in config) and args.action is None:
-        if not Path(DEFAULT_CONFIG).is_file():
+    if not any(arg.split("=")[0] == "--config" for arg in config):
+        if Path(DEFAULT_CONFIG).is_file():
+            config = ["--config", DEFAULT_CONFIG, *config]
+        elif args.action is None:
             raise UserError(f"there is no {DEFAULT_CONFIG} here; give a config with --config FILE")
-        config = ["--config", DEFAULT_CONFIG, *config]
     import optuna
 
     from redsm5.hpo.settings import read_settings
+    from redsm5.hpo.storage import Away, DatabaseAway, reaching
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
         settings, rest = read_settings(config, given, Path(scratch))
         if args.show_space:
             return _show_space(settings)
-        if args.action is not None:
-            if args.action == "choose":
-                return _choose(settings, args.trial, args.out)
-            return _status(settings) if args.action == "status" else _dashboard(settings)
-        return _search(settings, rest, args)
+        try:
+            with reaching():
+                return _act(settings, rest, args)
+        except Away as away:
+            raise DatabaseAway(f"the database does not answer: {away}; the same command goes on") from away
+
+
+def _act(settings: HpoSettings, config: list[str], args: argparse.Namespace) -> int:
+    match args.action:
+        case "choose":
+            return _choose(settings, args.trial, args.out)
+        case "status":
+            return _status(settings)
+        case "dashboard":
+            return _dashboard(settings)
+    return _search(settings, config, args)
 
 
 def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) -> int:
@@ -116,19 +132,22 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
         refuse_foreign(settings, *args.as_worker)
         end_when_told()
 
+    if args.as_worker is not None:
+        return _work(settings, config)
+    from redsm5.hpo.base_config import gpus, on_cpu
     from redsm5.hpo.board import Board
     from redsm5.hpo.finish import finish
     from redsm5.hpo.records import read_records
     from redsm5.hpo.storage import patiently
-    from redsm5.hpo.study import PATIENCE, gpus, open_study
+    from redsm5.hpo.study import PATIENCE, open_study
     from redsm5.hpo.worker import Worker
 
-    if args.as_worker is not None:
-        Worker(open_study(settings, config, _say), _say).work()
-        return 0
     alone = settings.launcher == "local" and settings.workers == 1
-    with nullcontext() if alone else launch(settings, worker_args(args.given), gpus()) as start:
+    with nullcontext() if alone else launch(settings, worker_args(args.given), gpus(), on_cpu(config)) as start:
         study = open_study(settings, config, _say)
+        if study.plan.objective in UNTESTED:
+            _say(f"{study.plan.objective} has no figure on the test part: the best trial is evaluated there by the "
+                 "other metrics, and the optimism of the search is not known")  # fmt: skip
         known = patiently(lambda: read_records(study.optuna), PATIENCE)
         if known.ended:
             _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
@@ -137,28 +156,53 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
                 worker = Worker(study, board.note)
                 worker.work(board.update)
             else:
-                _run_workers(study, start, board)
+                _run_workers(study, start, board, known)
+    budget = patiently(study.budget, PATIENCE)  # another terminal may have changed it
+    study = replace(study, settings=replace(settings, n_trials=budget))
     report = finish(study, _say)
     _show(study, report)
     return 0
 
 
-def _run_workers(study: Study, start: Start, board: Board) -> None:
+def _work(settings: HpoSettings, config: list[str]) -> int:
+    """Be a worker of a launcher; returns the exit code."""
+    from redsm5.hpo.storage import Away, DatabaseAway, reaching
+    from redsm5.hpo.study import open_study
+    from redsm5.hpo.worker import Worker
+    from redsm5.hpo.worker_process import TRY_AGAIN
+
+    # What share of the trials has failed is judged by the command, which knows those of all workers since its start.
+    settings = replace(settings, max_failed=1.0)
+    try:
+        with reaching():
+            Worker(open_study(settings, config, _say, as_worker=True), _say).work()
+    except (DatabaseAway, Away) as away:
+        _say(f"redsm5: error: {away}")
+        return TRY_AGAIN
+    return 0
+
+
+def _run_workers(study: Study, start: Start, board: Board, before: Records) -> None:
+    from redsm5.hpo.failures import refuse_failing
     from redsm5.hpo.records import read_records
     from redsm5.hpo.storage import Away, reaching
-    from redsm5.hpo.workers import Workers
+    from redsm5.hpo.workers import Progress, Workers
 
-    known = 0
+    settings = study.settings
+    progress = Progress(len(before.ended), before.below(settings.n_trials), settings.n_trials)
 
-    def ended() -> int:
-        nonlocal known
+    def look() -> Progress:
+        nonlocal progress
+        records = before
         with suppress(Away), reaching():  # the workers have patience, and so has this
+            budget = study.budget()
             records = read_records(study.optuna)
             board.update(records)
-            known = len(records.ended)
-        return known
+            progress = Progress(len(records.ended), records.below(budget), budget)
+        refuse_failing(records, before, settings.max_failed, study.folder)
+        return progress
 
-    Workers(start, study.settings.workers, board.note).run(ended, study.settings.n_trials)
+    Workers(start, settings.workers, board.note).run(look)
 
 
 def _show(study: Study, report: Any) -> None:
@@ -203,8 +247,10 @@ def _status_lines(study: Study, lines: Any) -> list[str]:
 
     from redsm5.hpo.records import read_records
     from redsm5.hpo.retention import disk_bytes
+    from redsm5.hpo.storage import patiently
+    from redsm5.hpo.study import LOOK_PATIENCE
 
-    records: Records = read_records(study.optuna)
+    records: Records = patiently(lambda: read_records(study.optuna), LOOK_PATIENCE)
     reasons = Counter(report.reason for report in records.of("FAIL"))
     direction = study.plan.direction.name.lower()
     found: list[str] = lines(records, study.settings.n_trials, direction, disk_bytes(study.folder), dict(reasons))

@@ -17,9 +17,10 @@ from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.loading import usable_cores
 from redsm5.datamodules.manifest import read_manifest
 from redsm5.errors import UserError
+from redsm5.hpo.base_config import gpus
 from redsm5.hpo.on_this_machine import visible_gpus
 from redsm5.hpo.records import best_first, read_records
-from redsm5.hpo.study import Study, gpus
+from redsm5.hpo.study import Study
 from redsm5.metrics.records import GoldPost
 from redsm5.run.folder import RunFolder
 from redsm5.run.lock import Writes, run_lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from redsm5.hpo.records import Records, best_first
 from redsm5.hpo.retention import disk_bytes
 from redsm5.hpo.status import summary, trial_line
+from redsm5.hpo.storage import Away, reaching
 from redsm5.hpo.study import Study
 
 EVERY = 60.0
@@ -36,6 +38,7 @@ class Board:
         self._direction = study.plan.direction.name.lower()
         self._said = time.monotonic()
         self._measured, self._disk = -math.inf, 0
+        self._budget = study.settings.n_trials
         self._bar = Progress(
             BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"),
             console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
@@ -73,8 +76,10 @@ class Board:
         for report in new:
             self._shown.add(report.trial)
             self.tell(trial_line(report, best[0] if best else None))
+        with suppress(Away), reaching():
+            self._budget = self.study.budget()  # another terminal may have changed it
         text = self._summary(records)
-        self._bar.update(self._task, completed=len(records.ended), description=text)
+        self._bar.update(self._task, completed=len(records.ended), total=self._budget, description=text)
         if self._bar.disable and new and time.monotonic() - self._said > EVERY:
             self._said = time.monotonic()
             self.tell(text)
@@ -83,4 +88,4 @@ class Board:
         settings = self.study.settings
         if time.monotonic() - self._measured > BETWEEN_DISKS:
             self._measured, self._disk = time.monotonic(), disk_bytes(self.study.folder)
-        return summary(records, settings.n_trials, self._direction, self._disk, workers=settings.workers)
+        return summary(records, self._budget, self._direction, self._disk, workers=settings.workers)

@@ -40,18 +40,26 @@ def check_launcher(settings: HpoSettings) -> None:
         check_parameters(settings)
 
 
-def launch(settings: HpoSettings, args: Sequence[str], gpus: int) -> AbstractContextManager[Start]:
+def launch(
+    settings: HpoSettings, args: Sequence[str], gpus: int, on_cpu: bool = False
+) -> AbstractContextManager[Start]:
     """The launcher that the settings name.
 
     Args:
         settings: Of the search, checked.
         args: Of ``worker_args``.
         gpus: Of this machine.
+        on_cpu: Whether trials run on the CPU, whatever GPUs there are.
+
+    Raises:
+        UserError: There are fewer GPUs than workers on this machine.
     """
+    if on_cpu:
+        gpus = 0
     if settings.launcher == "ray":
         from redsm5.hpo.on_ray import on_ray
 
-        return on_ray(settings, args)
+        return on_ray(settings, args, on_cpu)
     if settings.launcher == "slurm":
         from redsm5.hpo.on_slurm import on_slurm
 

@@ -17,7 +17,7 @@ from redsm5.hpo.worker_process import REFUSED, Ending, WorkerProcess
 from redsm5.hpo.workers import Start
 
 THREADS = "OMP_NUM_THREADS"
-"""Ray sets it for its actors: the search goes by the config, and by what stands where it was started."""
+"""Ray sets it to the CPUs that an actor holds; what stands where the search was started goes before that."""
 
 
 class Place:
@@ -30,7 +30,7 @@ class Place:
         number: Of the worker.
         folder: Of the study.
         directory: Where the command was called: its arguments name files from there.
-        threads: Value of ``THREADS`` where it was called.
+        threads: Value of ``THREADS`` where it was called; None leaves Ray's.
     """
 
     def __init__(self, args: Sequence[str], number: int, folder: str, directory: str, threads: str | None) -> None:
@@ -45,7 +45,7 @@ class Place:
         try:
             os.chdir(self._directory)
             self._log.parent.mkdir(parents=True, exist_ok=True)
-            environment = {name: value for name, value in os.environ.items() if name != THREADS}
+            environment = dict(os.environ)
             if self._threads is not None:
                 environment[THREADS] = self._threads
             self._process = WorkerProcess(self._args, self._log, environment)
@@ -104,12 +104,13 @@ class OnNode:
 
 
 @contextmanager
-def on_ray(settings: HpoSettings, args: Sequence[str]) -> Iterator[Start]:
+def on_ray(settings: HpoSettings, args: Sequence[str], on_cpu: bool = False) -> Iterator[Start]:
     """A launcher.
 
     Args:
         settings: Of the search.
         args: Of ``worker_args``.
+        on_cpu: Whether trials run on the CPU, whatever GPUs the cluster has.
 
     Raises:
         UserError: There is no cluster at the address, or it has other machines and the database is a file on this one.
@@ -127,7 +128,7 @@ def on_ray(settings: HpoSettings, args: Sequence[str]) -> Iterator[Start]:
     try:
         refuse_a_file_for(settings, ray.nodes())
         # Only what an actor asks for keeps another one off its node: by default that is nothing.
-        gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+        gpus = 1 if not on_cpu and ray.cluster_resources().get("GPU", 0) >= 1 else 0
         place = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=2)(Place)
 
         def start(number: int) -> OnNode:

@@ -30,6 +30,8 @@ SHARED = (
 """Parameters that submitit has names of its own for; all others are those of sbatch, to it ``slurm_NAME``."""
 LIMITS = ("timeout_min", "time", "slurm_time")
 """Any of them says how long a job may run; submitit's default is five minutes."""
+GPUS = ("gpus_per_node", "gpus", "gpus_per_task", "gres")
+"""Any of them says how many GPUs a job gets."""
 SECONDS = 20.0
 """That a worker has to end after its job was told to; Slurm kills after 30."""
 
@@ -39,10 +41,11 @@ def run_job(args: Sequence[str], log: str) -> tuple[int | None, str]:
     process = WorkerProcess(args, Path(log), os.environ)
     try:
         how = process.wait()
-    except BaseException:  # raised by submitit's handler of Slurm's signal, before the time is up
+    except BaseException as error:  # raised by submitit's handler of Slurm's signal, before the time is up
         process.interrupt()
-        process.ends_within(SECONDS)
-        raise
+        if not isinstance(error, Exception) or not process.ends_within(SECONDS):
+            raise  # what leaves the interpreter is a job that Slurm puts into the queue again by itself
+        how = process.wait()
     return how.code, how.said
 
 
@@ -128,6 +131,12 @@ def check_parameters(settings: HpoSettings) -> None:
     for name in ("nodes", "tasks_per_node", "ntasks_per_node"):
         if settings.slurm.get(name, 1) != 1:
             raise UserError(f"hpo.slurm: {name} must be 1, for a job is one worker; --workers says how many")
+    for name in GPUS:
+        value = settings.slurm.get(name, settings.slurm.get(f"slurm_{name}"))
+        count = str(value).rpartition(":")[2]  # gpu:a100:2
+        if count.isdigit() and int(count) > 1:
+            raise UserError(f"hpo.slurm: {name} is {value}, and a trial runs on one GPU: give 1; --workers says how "
+                            "many trials run at a time")  # fmt: skip
 
 
 def _named(parameters: dict[str, Any]) -> dict[str, Any]:

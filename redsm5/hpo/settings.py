@@ -202,15 +202,19 @@ def _parsed(section: object, source: str) -> dict[str, Any]:
     names = [one.name for one in fields(HpoSettings)]
     if not isinstance(section, dict):
         raise UserError(f"{source}: {SECTION} must hold keys and values; it takes {', '.join(names)}")
-    unknown = sorted(section.keys() - set(names))
+    unknown = sorted(map(str, section.keys() - set(names)))
     if unknown:
         raise UserError(f"{source}: {SECTION} has no {unknown[0]}; it takes {', '.join(names)}")
-    if section.get("objectives") and "objective" not in section:
-        section = {**section, "objective": section["objectives"][0]}
+    for name, value in section.items():
+        if value is None and getattr(HpoSettings(), name) is not None:
+            raise UserError(f"{source}: {SECTION}.{name} is empty; give it a value, or leave it out")
+    several = section.get("objectives")
+    if isinstance(several, list) and several and "objective" not in section:
+        section = {**section, "objective": several[0]}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument(f"--{SECTION}", type=HpoSettings, default=HpoSettings())
     try:
         parsed = parser.instantiate(parser.parse_object({SECTION: section}))[SECTION]
-    except (ArgumentError, ValueError) as error:
+    except (ArgumentError, ValueError, TypeError) as error:
         raise UserError(f"{source}: {config_sentence(str(error), {}, {})}") from error
     return {name: getattr(parsed, name) for name in section}

@@ -49,8 +49,20 @@ UNWRITABLE = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CORRUPT"
 """SQLite's words for what no later try mends."""
 
 
+REFUSALS = ("authentication failed", "pg_hba.conf", "does not exist", "Access denied", "Unknown database")
+"""In what a server answers to a connection that no later try mends."""
+LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+"""SQLite's words for a file that another process holds."""
+LOOK_SECONDS = 5
+"""How long somebody who only looks waits for the others' transactions."""
+
+
 class Away(Exception):
     """The database does not answer for now; nothing is known of what was asked of it last."""
+
+
+class DatabaseAway(UserError):
+    """The database does not answer, and a later try may succeed."""
 
 
 @contextmanager
@@ -102,7 +114,7 @@ def patiently(call: Callable[[], T], seconds: float) -> T:
     """Call what may find the database away, for so long.
 
     Raises:
-        UserError: It stays away.
+        DatabaseAway: It stays away.
     """
     until = time.monotonic() + seconds
 
@@ -113,16 +125,48 @@ def patiently(call: Callable[[], T], seconds: float) -> T:
     try:
         return insist(reached, until=lambda: time.monotonic() > until)
     except Away as away:
-        raise UserError(f"the database does not answer: {away}; the same command goes on") from away
+        raise DatabaseAway(f"the database does not answer: {away}; the same command goes on") from away
 
 
-def open_storage(url: str) -> RDBStorage:
+def open_storage_patiently(url: str, seconds: float, tell: Callable[[str], None]) -> RDBStorage:
+    """Open a database that was there a moment ago, and may be away for so long.
+
+    Raises:
+        DatabaseAway: It stays away.
+        UserError: It cannot be used.
+    """
+    until, pause, said = time.monotonic() + seconds, 1.0, False
+    while True:
+        try:
+            return open_storage(url)
+        except DatabaseAway as away:
+            if time.monotonic() > until:
+                raise
+            if not said:
+                tell(f"{away}; trying again")
+            said = True
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(30.0, 2 * pause)
+
+
+def open_to_look(url: str) -> RDBStorage:
+    """Open a database that is there already, to read it: a file also while another process writes it, or is stopped.
+
+    Raises:
+        UserError: It cannot be used.
+    """
+    return open_storage(url, look=True)
+
+
+def open_storage(url: str, *, look: bool = False) -> RDBStorage:
     """Open, and set up where it is new, the database of a study.
 
     Args:
         url: ``sqlite:///study.db``, ``postgresql://...`` or ``mysql://...``.
+        look: Only to read: transactions on a file do not wait for those that write.
 
     Raises:
+        DatabaseAway: It does not answer.
         UserError: It cannot be used; the sentence never holds the password.
     """
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # its tracebacks of lost connections; ours say Away
@@ -132,7 +176,7 @@ def open_storage(url: str) -> RDBStorage:
         _prepare_file(parsed)
     try:
         _refuse_foreign(parsed, name)
-        return created_once(lambda: _opened(parsed))
+        return created_once(lambda: _opened(parsed, look))
     except ImportError:
         driver, extra = DRIVERS[parsed.get_backend_name()]
         raise UserError(
@@ -146,7 +190,8 @@ def open_storage(url: str) -> RDBStorage:
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         reason = _reason(cause, parsed.password)
-        raise UserError(
+        failure = DatabaseAway if _may_come_back(cause) else UserError
+        raise failure(
             f"cannot use the database {name}: {reason}; check that it is there and --storage names it rightly"
         ) from None  # the cause holds the password
 
@@ -204,7 +249,8 @@ def _prepare_file(url: URL) -> None:
         mode = created_once(lambda: _write_ahead(path))
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(
+        failure = DatabaseAway if getattr(error, "sqlite_errorname", "").startswith(LOCKED) else UserError
+        raise failure(
             f"cannot use {path} as the database of a study: {reason}; give another --storage sqlite:///FILE"
         ) from error
     if mode != "wal":
@@ -234,15 +280,27 @@ def _refuse_foreign(url: URL, name: str) -> None:
         )
 
 
-def _opened(url: URL) -> RDBStorage:
+def _may_come_back(cause: BaseException | None) -> bool:
+    """Whether a database that could not be opened may only be away: nothing said that it cannot be used so."""
+    if not isinstance(cause, AWAY):
+        return False
+    word = getattr(getattr(cause, "orig", None), "sqlite_errorname", None)
+    return word.startswith(LOCKED) if word else not any(refusal in str(cause) for refusal in REFUSALS)
+
+
+def _opened(url: URL, look: bool) -> RDBStorage:
     full = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # Optuna formats it
     kwargs: dict[str, Any] = {"connect_args": _connect_args(url)}
+    if look and url.get_backend_name() == "sqlite":
+        kwargs["connect_args"] = {"timeout": LOOK_SECONDS}
     if url.get_backend_name() != "sqlite":
         kwargs["pool_pre_ping"] = True  # connections from before a restart of the server are put away
     storage = RDBStorage(full, engine_kwargs=kwargs)
     storage.engine.dispose()  # its connections so far are without what follows
     event.listen(storage.engine, "connect", _CONNECT[url.get_backend_name()])
-    if url.get_backend_name() == "sqlite":
+    if url.get_backend_name() == "sqlite" and look:
+        event.listen(storage.engine, "begin", _begin_deferred)
+    elif url.get_backend_name() == "sqlite":
         event.listen(storage.engine, "begin", _begin_immediate)
     return storage
 
@@ -290,6 +348,11 @@ _CONNECT = {
 def _begin_immediate(connection: Connection) -> None:
     # A transaction that reads first and writes then would be refused, not made to wait, when another wrote meanwhile.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Connection) -> None:
+    # Reading holds nobody up, and waits for nobody.
+    connection.exec_driver_sql("BEGIN")
 
 
 def _reason(error: BaseException | None, password: object = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,17 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-import torch
 import yaml
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
-from redsm5.atomic import write_text_atomically
 from redsm5.batch_search.calibration import default_file
 from redsm5.callbacks.early_stopping import EarlyStopping
-from redsm5.children import ChildDied, Tell, driver_asked, in_child
-from redsm5.cli import build_cli
 from redsm5.errors import UserError
+from redsm5.hpo.base_config import BASE, base_config, base_file, gpus, with_places, written
 from redsm5.hpo.objectives import Objective, objectives_of
 from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
 from redsm5.hpo.settings import HpoSettings
@@ -32,21 +30,22 @@ from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.forms import available, from_json, to_json
 from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.resolve import met
-from redsm5.hpo.space.space import Choices, Fixed, Parameter, Space
-from redsm5.hpo.storage import open_storage, patiently
+from redsm5.hpo.space.space import Space
+from redsm5.hpo.storage import open_storage, open_storage_patiently, open_to_look, patiently
+from redsm5.hpo.study_corpus import StudyCorpus, study_corpus
 from redsm5.hpo.study_folder import bind, refuse_trials
 from redsm5.hpo.tiny_encoders import prepare
 from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
-from redsm5.run.given import given_sources, merged
-from redsm5.run.lightning_cli import resolved_yaml
 
 PLAN = "redsm5:plan"
 """System attribute of the study in the database, written once."""
 PATIENCE = 60.0
 """Seconds that the database may be away at the start."""
+WORKER_PATIENCE = 3600.0
+"""The same of a worker that a launcher has started: the search goes on without it meanwhile."""
+LOOK_PATIENCE = 10.0
+"""The same where somebody waits for an answer."""
 VERSION: Literal[3] = 3
-ENCODER = "model.encoder.id"
-THREADS = "runtime.threads"
 BUDGET = "redsm5:budget"
 """Attribute of the study in the database: trials in total, as last asked for."""
 SAME = (
@@ -54,8 +53,6 @@ SAME = (
     "lease_seconds",
 )  # fmt: skip
 """Settings that cannot change within a study."""
-BASE = "base.yaml"
-"""In the folder of a study: the config that all trials start from."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,8 @@ class Plan:
         training_posts: Posts of the training part.
         pruned_by: The metric that the pruner compares.
         lease_seconds: A worker of which nothing is heard for so long counts as gone.
+        corpus_sha256: Hash of the corpus; None in a study of an earlier version.
+        split_sha256: Hash of the split; likewise.
     """
 
     version: int
@@ -93,6 +92,8 @@ class Plan:
     training_posts: int
     pruned_by: str
     lease_seconds: float
+    corpus_sha256: str | None = None
+    split_sha256: str | None = None
 
     @property
     def mode(self) -> Literal["min", "max"]:
@@ -126,6 +127,7 @@ class Study:
         space: The search space.
         optuna: The study in the database.
         storage: The database.
+        base: File of the config that trials start from here; None where there are none to run.
     """
 
     settings: HpoSettings
@@ -133,6 +135,7 @@ class Study:
     space: Space
     optuna: optuna.Study
     storage: RDBStorage
+    base: Path | None = None
 
     def sampling(self) -> Sampling:
         """Sampler and pruner, as one worker has them."""
@@ -150,7 +153,11 @@ class Study:
     @property
     def id(self) -> int:
         """Of the study in the database."""
-        return self.storage.get_study_id_from_name(self.settings.name)
+        return self.optuna._study_id
+
+    def budget(self) -> int:
+        """Trials in total, as last asked for in whatever terminal."""
+        return int(self.optuna.user_attrs.get(BUDGET, self.settings.n_trials))
 
     @property
     def folder(self) -> Path:
@@ -159,56 +166,75 @@ class Study:
 
     def bounds(self, tell: Callable[[str], None]) -> Bounds:
         """What fits into the memory of this machine."""
-        settings, accelerator = self.settings, self.plan.config["trainer"]["accelerator"]
-        shared = 1 if gpus() else settings.workers
-        return Bounds.here(default_file(), tell=tell, on_cpu=accelerator == "cpu", workers=shared)
+        on_cpu = self.plan.config["trainer"]["accelerator"] == "cpu"
+        shared = self.settings.workers if on_cpu or not gpus() else 1
+        return Bounds.here(default_file(), tell=tell, on_cpu=on_cpu, workers=shared)
 
     def base_args(self) -> list[str]:
         """Options of a fit before anything is drawn."""
-        return ["--config", str(self.folder / BASE)]
+        return ["--config", str(self.base or self.folder / BASE)]
 
 
-def open_study(settings: HpoSettings, args: Sequence[str], tell: Callable[[str], None]) -> Study:
+def open_study(
+    settings: HpoSettings, args: Sequence[str], tell: Callable[[str], None], *, as_worker: bool = False
+) -> Study:
     """Open a study, or begin it.
 
     Args:
         settings: How to search.
         args: Options of ``redsm5 fit`` that all trials share.
         tell: Says what is done, where it takes long.
+        as_worker: For a worker that a launcher has started: it waits for a database that is away, and leaves the
+            budget alone, which a later command may have changed.
 
     Raises:
         UserError: Config, corpus, space or database cannot be used, or the study was begun with others.
     """
     asked = read_space(settings.space_file)
-    config = _base_config(settings, args, asked)
+    config = base_config(settings, args, asked)
     _make_folder(settings.folder)
-    storage = open_storage(settings.url)
-    plan = patiently(lambda: _stored_plan(storage, settings.name), PATIENCE)
+    patience = WORKER_PATIENCE if as_worker else PATIENCE
+    storage = open_storage_patiently(settings.url, patience, tell) if as_worker else open_storage(settings.url)
+    plan = patiently(lambda: _stored_plan(storage, settings.name), patience)
+    corpus = None
     if plan is None:
         refuse_trials(settings.folder)
-        plan = patiently(partial(_begin, storage, settings, _new_plan(settings, config, asked, tell)), PATIENCE)
-    plan = replace(plan, config=_with_places(plan.config, config))
+        corpus, new = _new_plan(settings, config, asked, tell)
+        plan = patiently(partial(_begin, storage, settings, new), patience)
+    begun, plan = plan.config, replace(plan, config=with_places(plan.config, config))
     _refuse_another(plan, settings, asked, config)
-    study = patiently(lambda: _create(storage, settings.name, plan), PATIENCE)
-    bind(settings.folder, Slots(storage.engine, study._study_id).study)
-    patiently(lambda: study.set_user_attr(BUDGET, settings.n_trials), PATIENCE)
-    base = ["--config", str(_written(settings.folder, plan.config))]
-    return Study(settings, plan, prepare(from_json(plan.space), base, tell), study, storage)
+    _refuse_another_corpus(plan, settings, corpus or _corpus(plan.config, tell), tell)
+    study = patiently(lambda: _create(storage, settings.name, plan), patience)
+    bind(settings.folder, patiently(lambda: Slots(storage.engine, study._study_id).study, patience))
+    if not as_worker:
+        patiently(lambda: study.set_user_attr(BUDGET, settings.n_trials), patience)
+    base = base_file(settings.folder, begun, plan.config)
+    space = prepare(from_json(plan.space), ["--config", str(base)], tell)
+    return Study(settings, plan, space, study, storage, base)
 
 
-def _new_plan(settings: HpoSettings, config: dict[str, Any], asked: Space, tell: Callable[[str], None]) -> Plan:
+def _corpus(config: dict[str, Any], tell: Callable[[str], None]) -> StudyCorpus:
+    tell("reading the corpus")
+    with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
+        return study_corpus(["--config", str(written(Path(scratch), config))])
+
+
+def _new_plan(
+    settings: HpoSettings, config: dict[str, Any], asked: Space, tell: Callable[[str], None]
+) -> tuple[StudyCorpus, Plan]:
     """What a study begins with, checked."""
     with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
-        base = ["--config", str(_written(Path(scratch), config))]
-        there, lines = available(asked, met(base, cuda=gpus() > 0))
+        base = ["--config", str(written(Path(scratch), config))]
+        on_cpu = config["trainer"]["accelerator"] == "cpu"
+        there, lines = available(asked, met(base, cuda=not on_cpu and gpus() > 0))
         for line in lines:
             tell(line)
         make_sampler(settings.sampler, settings.sampler_options, settings.seed)
         make_pruner(settings.pruner, settings.pruner_options)
         tell("reading the corpus")
-        posts = _training_posts(base)
+        corpus = study_corpus(base)
         check_space(prepare(there, base, tell), base)
-    return Plan(
+    return corpus, Plan(
         version=VERSION,
         asked=_hash(asked),
         space=to_json(there),
@@ -220,9 +246,11 @@ def _new_plan(settings: HpoSettings, config: dict[str, Any], asked: Space, tell:
         sampler_options=dict(settings.sampler_options),
         pruner=settings.pruner,
         pruner_options=dict(settings.pruner_options),
-        training_posts=posts,
+        training_posts=corpus.training_posts,
         pruned_by=settings.pruned_by,
         lease_seconds=settings.lease_seconds,
+        corpus_sha256=corpus.corpus_sha256,
+        split_sha256=corpus.split_sha256,
     )
 
 
@@ -233,20 +261,24 @@ def _begin(storage: RDBStorage, settings: HpoSettings, plan: Plan) -> Plan:
 
 
 def load_study(settings: HpoSettings) -> Study:
-    """Open a study that was begun, to look at it.
+    """Open a study that was begun, to look at it: also while a worker that is stopped holds its database.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none, or its database is away.
     """
     if settings.storage is None and not (settings.folder / "study.db").exists():
         raise UserError(f"there is no study in {settings.folder}; begin one with redsm5 hpo --study-dir, or name it")
-    storage = open_storage(settings.url)
-    plan = _stored_plan(storage, settings.name)
+    storage = open_to_look(settings.url)
+    plan = patiently(lambda: _stored_plan(storage, settings.name), LOOK_PATIENCE)
     if plan is None:
         raise UserError(f"the database has no study {settings.name}; name it with --study, as it was begun")
-    study = _create(storage, settings.name, plan)
-    begun = replace(settings, n_trials=study.user_attrs.get(BUDGET, settings.n_trials))
-    return Study(begun, plan, from_json(plan.space), study, storage)
+
+    def opened() -> Study:
+        study = optuna.load_study(storage=storage, study_name=settings.name)
+        begun = replace(settings, n_trials=study.user_attrs.get(BUDGET, settings.n_trials))
+        return Study(begun, plan, from_json(plan.space), study, storage)
+
+    return patiently(opened, LOOK_PATIENCE)
 
 
 def _create(storage: RDBStorage, name: str, plan: Plan) -> optuna.Study:
@@ -281,48 +313,29 @@ def _refuse_another(plan: Plan, settings: HpoSettings, space: Space, config: dic
         raise UserError(f"{where} another {differing[0]}; keep it, or begin a new one: --study-dir NEW")
 
 
-def _with_places(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Where files lie now, on this machine."""
-    data = {**old["data"], **{key: new["data"][key] for key in new["data"] if is_one_of(f"data.{key}", RESUME_KEYS)}}
-    return {**old, "data": data}
-
-
-def _base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> dict[str, Any]:
-    """The resolved config of all trials; its encoder is the first one that can be drawn."""
-    encoders = [choice for p in space.by_path.get(ENCODER, ()) for choice in _values(p)]
-    first = [f"--{ENCODER}={encoders[0]}"] if encoders else []
-    cli = build_cli([*first, *args, f"--early_stopping.monitor={settings.objective}"], parse_only=True)
-    if cli.config.data.path is None and cli.config.data.posts is None:
-        raise UserError("a search needs a corpus; name it with --data.path FOLDER")
-    config: dict[str, Any] = yaml.safe_load(resolved_yaml(cli))
-    config["checkpoint"] |= {"keep_last": 1, "keep_best": 1}
-    if THREADS not in merged(given_sources(list(args))):
-        config["runtime"]["threads"] = None  # each worker has its share of its machine
-    return config
-
-
-def gpus() -> int:
-    """How many there are, without beginning to use one."""
-    with driver_asked():
-        return torch.cuda.device_count()
+def _refuse_another_corpus(plan: Plan, settings: HpoSettings, corpus: StudyCorpus, tell: Callable[[str], None]) -> None:
+    """See that the files of this machine are those that the study is about: its trials would not compare."""
+    data, here = plan.config["data"], socket.gethostname()
+    named = data["path"] or data["posts"]
+    other = None
+    if plan.corpus_sha256 not in (None, corpus.corpus_sha256):
+        other = f"another corpus than {named} (data.criteria included)"
+    elif plan.split_sha256 not in (None, corpus.split_sha256) or plan.training_posts != corpus.training_posts:
+        other = f"another split than that of {data['split_file'] or named}"
+    if other is not None:
+        raise UserError(
+            f"the study in {settings.folder} was begun with {other} on {here}; give the same one, or begin a new one: "
+            "--study-dir NEW"
+        )
+    if plan.corpus_sha256 is None:
+        tell(
+            f"the study in {settings.folder} was begun by an earlier version, which did not note its corpus: see that "
+            f"{named} is the same"
+        )
 
 
 def _hash(space: Space) -> str:
     return hashlib.sha256(json.dumps(to_json(space), sort_keys=True).encode()).hexdigest()
-
-
-def _values(parameter: Parameter) -> tuple[Any, ...]:
-    found = parameter.distribution
-    return found.values if isinstance(found, Choices) else (found.value,) if isinstance(found, Fixed) else ()
-
-
-def _written(folder: Path, config: dict[str, Any]) -> Path:
-    """The config of all trials as a file."""
-    text = yaml.safe_dump(config, sort_keys=False)
-    path = folder / BASE
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text_atomically(path, text)
-    return path
 
 
 def _make_folder(folder: Path) -> None:
@@ -332,23 +345,3 @@ def _make_folder(folder: Path) -> None:
         raise UserError(
             f"cannot make the folder of the study {folder}: {error.strerror}; --study-dir names another"
         ) from error
-
-
-def _training_posts(args: list[str]) -> int:
-    try:
-        found = in_child(partial(_count_posts, args))
-    except ChildDied as error:
-        raise UserError(f"the corpus could not be read: {error}; redsm5 data check says more") from error
-    if isinstance(found, UserError):
-        raise found
-    return found
-
-
-def _count_posts(args: list[str], tell: Tell) -> int | UserError:
-    from redsm5.pretraining.chain import training_posts
-
-    tell("reading the corpus")
-    try:
-        return len(training_posts(build_cli(args, parse_only=True).config))
-    except UserError as error:
-        return error

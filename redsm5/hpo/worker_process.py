@@ -24,6 +24,10 @@ ASKED_TO_END = (signal.SIGTERM, signal.SIGUSR2)
 """What Slurm sends before it kills: when a job is cancelled, and before its time is up."""
 REFUSED = 2
 """Exit code of a worker that says in a sentence what the user has to put right."""
+TRY_AGAIN = 75
+"""Exit code of a worker whose database was away for long: EX_TEMPFAIL of sysexits.h."""
+ENDED_IN_ORDER = 130
+"""Exit code of a worker that was told to end, and has freed its trial."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Ending:
 
     Attributes:
         code: Its exit code, or the negative number of a signal; None where nobody knows.
-        said: Its sentence if the code is 2; else what is known of how it ended.
+        said: Its sentence if the code is ``REFUSED`` or ``TRY_AGAIN``; else what is known of how it ended.
     """
 
     code: int | None
@@ -92,7 +96,7 @@ class WorkerProcess:
     def _ending(self, code: int) -> Ending:
         if code == 0:
             return Ending(code)
-        if code == REFUSED:
+        if code in (REFUSED, TRY_AGAIN):
             return Ending(code, _last_line(self._log))
         return Ending(code, f"{ending(code)} ({self._log})")
 
@@ -129,12 +133,17 @@ def refuse_foreign(settings: HpoSettings, version: str, boot: str) -> None:
 def end_when_told() -> None:
     """In a worker: end as Ctrl-C does when whoever started it says so, or is gone, however it went."""
     # Ray blocks SIGINT, and shells ignore it for what runs in the background.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in ASKED_TO_END:
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, *ASKED_TO_END):
+        signal.signal(number, _end_once)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, *ASKED_TO_END})
     threading.Thread(target=_end_with_starter, daemon=True).start()
+
+
+def _end_once(*_: object) -> None:
+    # Slurm tells all processes of a job, and the job its worker: the second word would cut short what frees the trial.
+    for number in (signal.SIGINT, *ASKED_TO_END):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_with_starter() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from redsm5.errors import UserError
-from redsm5.hpo.worker_process import REFUSED, Ending
+from redsm5.hpo.worker_process import ENDED_IN_ORDER, REFUSED, TRY_AGAIN, Ending
 
 POLL = 2.0
 """Seconds between two looks at the workers and the study."""
@@ -33,6 +33,26 @@ class Placed(Protocol):
         """End it."""
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        ended: Trials that have ended.
+        below: Those of them that are of the budget, which an earlier one may have been larger than.
+        budget: Trials in total, as last asked for in whatever terminal.
+    """
+
+    ended: int
+    below: int
+    budget: int
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all trials of the budget have ended."""
+        return self.below >= self.budget
+
+
 Start = Callable[[int], Placed]
 """Number of a worker -> the worker; a ``UserError`` where the launcher cannot place any."""
 
@@ -42,8 +62,10 @@ class _Place:
     number: int
     worker: Placed | None
     """None after a death, until another one is started"""
+    budget: int
+    """Of the study when it was started"""
     ready: float = 0.0
-    """When that may be"""
+    """When another one may be started"""
 
 
 class Workers:
@@ -74,41 +96,48 @@ class Workers:
         self._places: list[_Place] = []
         self._deaths = 0
 
-    def run(self, ended: Callable[[], int], budget: int) -> None:
-        """Start them and see that they run, until so many trials have ended; then end them.
+    def run(self, look: Callable[[], Progress]) -> None:
+        """Start them and see that they run, until the trials of the budget have ended; then end them.
 
         Args:
-            ended: Counts the trials of the study that have ended.
-            budget: Of the study.
+            look: At the study; may raise, which ends the workers.
 
         Raises:
             UserError: The launcher cannot place them, one ended with a sentence, or too many die.
         """
-        before = ended()
+        now = look()
+        before = now.ended
         try:
-            for number in range(self._number):
-                self._places.append(_Place(number, self._start(number)))
-            while (now := ended()) < budget:
+            for number in range(0 if now.is_done else self._number):
+                self._places.append(_Place(number, self._start(number), now.budget))
+            while not now.is_done:
                 for place in self._places:
-                    self._look(place, now - before)
+                    self._look(place, now.ended - before, now.budget)
                 self._sleep(POLL)
+                now = look()
         finally:
             self._end([place.worker for place in self._places if place.worker is not None])
 
-    def _look(self, place: _Place, made: int) -> None:
+    def _look(self, place: _Place, made: int, budget: int) -> None:
         if place.worker is None:
             if self._clock() >= place.ready:
                 try:
-                    place.worker = self._start(place.number)
+                    place.worker, place.budget = self._start(place.number), budget
                 except UserError as error:  # the launcher may be away for a while
                     self._died(place, f"could not be started: {error}", made)
             return
         how = place.worker.ending()
-        if how is None or how.code == 0:
+        if how is None or (how.code == 0 and budget <= place.budget):  # the trials that are left are others'
             return
-        if how.code == REFUSED:
+        if how.code == 0:  # the budget was raised after it had ended
+            place.worker = None
+        elif how.code == ENDED_IN_ORDER:  # as a job whose time was up: its trial is free, and loses nothing
+            self._tell(f"worker {place.number} was told to end; another one takes its place")
+            place.worker, place.ready = None, self._clock() + POLL
+        elif how.code == REFUSED:
             raise UserError(how.said)
-        self._died(place, how.said, made)
+        else:
+            self._died(place, f"could not go on: {how.said}" if how.code == TRY_AGAIN else how.said, made)
 
     def _died(self, place: _Place, how: str, made: int) -> None:
         self._deaths += 1

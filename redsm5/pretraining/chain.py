@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redsm5.datamodules.corpus import Post
+from redsm5.datamodules.corpus import Corpus, Post
 from redsm5.datamodules.reading import corpus_of
+from redsm5.datamodules.split import Split
 from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.datamodules.token_cache import cache_folder
 from redsm5.modules.encoder import Encoder
@@ -106,8 +107,8 @@ def chain_of(config: Any) -> Chain:
     return Chain(root, tuple(stages), tuple(posts), option.cache_gb)
 
 
-def training_posts(config: Any) -> tuple[Post, ...]:
-    """The posts of the training part, by the split that a fit with this config makes; of no other part.
+def corpus_and_split(config: Any) -> tuple[Corpus, Split]:
+    """The corpus, and the split of it that a fit with this config makes.
 
     Args:
         config: The parsed config.
@@ -119,7 +120,20 @@ def training_posts(config: Any) -> tuple[Post, ...]:
     corpus = corpus_of(data)
     first, second, third = data.fractions
     choice = SplitChoice(data.split_file, (first, second, third), data.split_seed, data.group_by, data.folds, data.fold)
-    train = set(choice.of(corpus, None).train)
+    return corpus, choice.of(corpus, None)
+
+
+def training_posts(config: Any) -> tuple[Post, ...]:
+    """The posts of the training part, by the split that a fit with this config makes; of no other part.
+
+    Args:
+        config: The parsed config.
+
+    Raises:
+        UserError: The corpus cannot be read or split.
+    """
+    corpus, split = corpus_and_split(config)
+    train = set(split.train)
     return tuple(post for post in corpus.posts if post.id in train)
 
 

@@ -45,6 +45,14 @@ def test_a_later_file_wins(tmp_path):
         ("{objective: f1}", "hpo.objective: f1 is not accepted"),
         ("{max_failed: 0}", "max_failed is 0.0; it is a share"),
         ("{lease_seconds: 0}", "lease_seconds is 0.0; it must be at least 1"),
+        ("{objectives: {a: 1}}", "hpo.objectives: "),
+        ("{objectives: 5}", "hpo.objectives: "),
+        ("{objectives: [[1]]}", "hpo.objective"),
+        ("{study_dir: null}", "hpo.study_dir is empty; give it a value, or leave it out"),
+        ("{best_config: null}", "hpo.best_config is empty"),
+        ("{max_failed: null}", "hpo.max_failed is empty"),
+        ("{slurm: 5}", "hpo.slurm: "),
+        ("{1: 2, a: 3}", "hpo has no 1; it takes space"),
     ],
 )
 def test_a_wrong_section_is_refused_with_its_file_and_key(tmp_path, section, says):

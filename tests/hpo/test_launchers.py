@@ -12,10 +12,10 @@ from redsm5 import __version__
 from redsm5.cli import main
 from redsm5.errors import UserError
 from redsm5.hpo import on_this_machine, workers
-from redsm5.hpo.launchers import check_launcher
+from redsm5.hpo.launchers import check_launcher, launch
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.worker_process import Ending, WorkerProcess, refuse_foreign
-from redsm5.hpo.workers import DEATHS, GRACE, LONGEST_PAUSE, Workers
+from redsm5.hpo.workers import DEATHS, GRACE, LONGEST_PAUSE, Progress, Workers
 from redsm5.run.lock import boot_id
 
 
@@ -43,7 +43,8 @@ class Machine:
 
     def run(self, number, ended, budget):
         keep = Workers(self.start, number, self.said.append, clock=lambda: self.now, sleep=self.sleep)
-        keep.run(lambda: ended(self.now), budget)
+        budget_of = budget if callable(budget) else lambda now: budget
+        keep.run(lambda: Progress(ended(self.now), ended(self.now), budget_of(self.now)))
 
 
 class Fake:
@@ -87,6 +88,42 @@ def test_workers_that_end_by_themselves_are_neither_replaced_nor_asked_to_end():
     machine.run(2, lambda now: 1 if now > 50 else 0, 1)
     assert len(machine.started) == 2
     assert not any(worker.asked for worker in machine.placed)
+
+
+def test_study_that_has_ended_starts_no_worker():
+    machine = Machine(EVER)
+    machine.run(2, lambda now: 5, 5)
+    assert machine.started == []
+
+
+def test_budget_that_is_raised_meanwhile_is_followed_and_ended_workers_come_back():
+    machine = Machine((5, Ending(0)), (5, Ending(0)), EVER)
+    machine.run(2, lambda now: 4 if now < 30 else 9, lambda now: 5 if now < 10 else 9)  # 5 was never reached
+    assert [number for number, _ in machine.started] == [0, 1, 0, 1]
+    assert machine.now == 30
+    assert machine.said == []
+
+
+def test_budget_that_is_lowered_meanwhile_ends_the_search():
+    machine = Machine(EVER)
+    machine.run(1, lambda now: 3, lambda now: 50 if now < 10 else 3)
+    assert machine.now == 10
+
+
+def test_workers_that_end_in_order_are_replaced_and_are_no_deaths():
+    machine = Machine((90, Ending(130, "was told to end")))  # as jobs whose time is up, longer than any trial takes
+    machine.run(1, lambda now: 1 if now > 100 * (DEATHS + 10) else 0, 1)
+    assert len(machine.started) > DEATHS + 5
+    assert set(machine.said) == {"worker 0 was told to end; another one takes its place"}
+
+
+def test_worker_whose_database_is_away_is_a_death_and_not_the_end():
+    machine = Machine((5, Ending(75, "the database does not answer: refused")), EVER)
+    machine.run(1, lambda now: 1 if now > 50 else 0, 1)
+    assert len(machine.started) == 2
+    assert machine.said == [
+        "worker 0 could not go on: the database does not answer: refused; another one takes its place in 2 s"
+    ]
 
 
 def test_pauses_double_until_the_search_gives_up():
@@ -174,13 +211,17 @@ def test_missing_package_is_named_with_its_extra(monkeypatch, launcher, package)
         ({"storage": "postgresql://h/d"}, "hpo.slurm needs timeout_min"),
         ({"storage": "postgresql://h/d", "slurm": {"time": 60, "nodes": 2}}, "nodes must be 1"),
         ({"storage": "postgresql://h/d", "slurm": {"time": 60, "tasks_per_node": 4}}, "tasks_per_node must be 1"),
+        ({"storage": "postgresql://h/d", "slurm": {"time": 60, "gpus_per_node": 2}}, "gpus_per_node is 2, and a trial"),
+        ({"storage": "postgresql://h/d", "slurm": {"time": 60, "gpus_per_node": "a100:4"}}, "gpus_per_node is a100:4"),
+        ({"storage": "postgresql://h/d", "slurm": {"time": 60, "slurm_gres": "gpu:2"}}, "gres is gpu:2, and a trial"),
     ],
 )
 def test_slurm_wants_a_server_and_jobs_of_one_worker(monkeypatch, settings, says):
     monkeypatch.setattr("redsm5.hpo.launchers.find_spec", lambda name: name)
     with pytest.raises(UserError, match=says):
         check_launcher(HpoSettings(launcher="slurm", **settings))
-    check_launcher(HpoSettings(launcher="slurm", storage="postgresql://h/d", slurm={"timeout_min": 60}))
+    for gpus in ({}, {"gpus_per_node": 1}, {"gres": "gpu:a100:1"}, {"gres": "gpu"}):
+        check_launcher(HpoSettings(launcher="slurm", storage="postgresql://h/d", slurm={"timeout_min": 60, **gpus}))
 
 
 @pytest.mark.parametrize(
@@ -221,6 +262,25 @@ def test_workers_share_the_gpus_or_the_cores(given, gpus, threads, devices, tmp_
             start(number)
     assert [environment.get("OMP_NUM_THREADS") for environment in seen] == threads
     assert [environment.get("CUDA_VISIBLE_DEVICES") for environment in seen] == devices
+
+
+@pytest.mark.parametrize(("on_cpu", "threads", "device"), [(True, "3", None), (False, None, "0")])
+def test_trials_on_the_cpu_share_the_cores_whatever_gpus_there_are(on_cpu, threads, device, tmp_path, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    seen = []
+    monkeypatch.setattr(on_this_machine, "usable_cores", lambda: 7)
+    monkeypatch.setattr(on_this_machine, "WorkerProcess", lambda args, log, environment: seen.append(environment))
+    settings = HpoSettings(study_dir=str(tmp_path), workers=2)
+    with launch(settings, [], gpus=2, on_cpu=on_cpu) as start:
+        start(0)
+    assert (seen[0].get("OMP_NUM_THREADS"), seen[0].get("CUDA_VISIBLE_DEVICES")) == (threads, device)
+    if on_cpu:
+        with launch(settings, [], gpus=1, on_cpu=True):
+            pass
+    else:
+        with pytest.raises(UserError, match="--workers is 2 and there is 1 GPU"):
+            launch(settings, [], gpus=1)
 
 
 def test_process_of_a_worker_gives_its_sentence(tmp_path):
@@ -270,3 +330,28 @@ def test_worker_ends_when_it_is_told_or_its_starter_is_gone(told):
             process.send_signal(told)
         assert process.stderr.read().endswith(b"KeyboardInterrupt\n")
     assert process.returncode == -signal.SIGINT
+
+
+FREES = """
+import time
+from redsm5.hpo.worker_process import end_when_told
+end_when_told()
+print("ready", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("told", flush=True)
+    time.sleep(1)
+    print("freed", flush=True)
+"""
+
+
+def test_second_word_does_not_cut_short_what_frees_the_trial():
+    with subprocess.Popen([sys.executable, "-c", FREES], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGUSR2)  # Slurm tells all processes of a job
+        assert process.stdout.readline() == b"told\n"
+        for again in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+            process.send_signal(again)
+        assert process.stdout.read() == b"freed\n"
+    assert process.returncode == 0

@@ -16,6 +16,7 @@ from redsm5.hpo import on_slurm
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.slots import SLOTS
 from redsm5.hpo.storage import open_storage
+from redsm5.hpo.worker_process import Ending
 
 PARAMETERS = {"timeout_min": 30, "mem_gb": 4, "partition": "gpu", "slurm_account": "lab"}
 
@@ -80,7 +81,7 @@ def test_submission_that_fails_is_a_sentence(tmp_path, monkeypatch):
 
 
 def finished(job):
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while (how := job.ending()) is None:
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -95,6 +96,43 @@ def test_job_gives_the_sentence_of_its_worker(local, tmp_path):
     assert how.code == 2
     assert "n_trials is 0" in how.said
     assert (tmp_path / "worker-3.log").read_text(encoding="utf-8") == f"redsm5: error: {how.said}\n"
+
+
+class Told:
+    """A worker that is told to end by a signal's handler, while the job waits for it."""
+
+    def __init__(self, error, ends):
+        self.error, self.ends, self.told = error, ends, False
+
+    def wait(self):
+        if not self.told:
+            raise self.error
+        return Ending(130, "ended with exit code 130")
+
+    def interrupt(self):
+        self.told = True
+
+    def ends_within(self, seconds):
+        return self.ends
+
+
+@pytest.mark.parametrize(
+    ("error", "ends", "code"),
+    [
+        (RuntimeError("Job not requeued because: timed-out"), True, 130),
+        (RuntimeError("Job not requeued because: timed-out"), False, None),  # killed before its trial was free
+        (SystemExit(-1), True, None),  # preempted: Slurm has put it into the queue again
+    ],
+)
+def test_job_whose_time_is_up_says_that_its_worker_ended_in_order(error, ends, code, monkeypatch):
+    worker = Told(error, ends)
+    monkeypatch.setattr(on_slurm, "WorkerProcess", lambda *_: worker)
+    if code is None:
+        with pytest.raises(type(error)):
+            on_slurm.run_job([], "log")
+    else:
+        assert on_slurm.run_job([], "log")[0] == code
+    assert worker.told
 
 
 @pytest.mark.slow

@@ -11,7 +11,14 @@ from sqlalchemy import exc
 from redsm5.errors import UserError
 from redsm5.hpo import storage as storage_module
 from redsm5.hpo.mounts import network_file_system
-from redsm5.hpo.storage import Away, insist, open_storage, reaching
+from redsm5.hpo.storage import (
+    Away,
+    DatabaseAway,
+    insist,
+    open_storage,
+    open_storage_patiently,
+    reaching,
+)
 
 MOUNTS = r"""
 overlay / overlay rw 0 0
@@ -231,3 +238,32 @@ def test_workers_that_open_a_new_database_at_once_all_succeed(tmp_path):
     assert [results.get(timeout=60) for _ in workers] == [""] * 6
     for worker in workers:
         worker.join()
+
+
+def test_database_that_comes_back_is_waited_for(monkeypatch):
+    opened, said = iter([DatabaseAway("away"), DatabaseAway("away"), "open"]), []
+
+    def open_one(url):
+        found = next(opened)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(storage_module, "open_storage", open_one)
+    monkeypatch.setattr(storage_module.time, "sleep", lambda seconds: None)
+    assert open_storage_patiently("x", 60.0, said.append) == "open"
+    assert said == ["away; trying again"]
+
+
+@pytest.mark.parametrize(
+    ("message", "may"),
+    [
+        ("connection to server at h failed: Connection refused", True),
+        ("FATAL:  the database system is starting up", True),
+        ("FATAL:  password authentication failed for user me", False),
+        ('FATAL:  database "d" does not exist', False),
+        ("(1045, \"Access denied for user 'me'\")", False),
+    ],
+)
+def test_what_a_later_try_may_mend_is_told_from_what_it_does_not(message, may):
+    assert storage_module._may_come_back(exc.OperationalError("", {}, Exception(message))) is may
