@@ -189,7 +189,8 @@ def test_fit_that_crashes_is_told_by_its_place_and_its_log_has_the_traceback(tas
     assert "Traceback (most recent call last)" in Path(asked.log).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("workers", [0, 2])  # processes that load data outlive a killed fit for some seconds
+# Processes that load data outlive a killed fit for some seconds.
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_fit_goes_on_from_its_checkpoint(task, tmp_path, workers):
     heard = Heard()
     asked = task("attempt-1", f"--data.workers={workers}")
