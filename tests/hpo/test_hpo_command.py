@@ -100,7 +100,7 @@ def test_search_that_was_killed_goes_on_as_if_it_had_not_been(options, tmp_path)
     assert [row["epoch"] for row in rows] == [0, 1, 2]
 
 
-def _wait_for(there, seconds=120):
+def _wait_for(there, seconds=600):
     until = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < until
