@@ -30,7 +30,7 @@ from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
 from redsm5.hpo.retention import search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
-from redsm5.hpo.storage import Away, insist, patiently, reaching
+from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
 from redsm5.hpo.trial import Outcome, attempt_folders, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess
@@ -86,7 +86,7 @@ class Worker:
             except Away as away:
                 since = since or time.monotonic()
                 if time.monotonic() - since > PATIENCE:
-                    raise UserError(f"the database does not answer: {away}; the same command goes on") from away
+                    raise DatabaseAway(f"the database does not answer: {away}; the same command goes on") from away
                 self.tell(f"the database does not answer ({away}); trying again")
                 time.sleep(WAIT)
                 continue

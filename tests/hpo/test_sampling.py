@@ -121,7 +121,12 @@ def test_draws_are_those_of_plain_optuna_with_the_seed_of_the_slot(tmp_path):
     theirs = {}
     for slot in range(16):
         plain.sampler = optuna.samplers.TPESampler(
-            seed=seed_of(7, slot), n_startup_trials=8, multivariate=True, group=True, constant_liar=True
+            seed=seed_of(7, slot),
+            n_startup_trials=8,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_ei_candidates=2,
         )
         trial = plain.ask()
         theirs[slot] = define(trial)
