@@ -86,4 +86,5 @@ def _placed(report: SearchReport, first: str, second: str) -> tuple[list[int], l
 
 def _labels(name: str, axis: Axis) -> dict[str, object]:
     places = list(range(len(axis.names)))
-    return {"title": name, "tickvals": places, "ticktext": list(axis.names), "showgrid": False}
+    title = {"text": name, "standoff": 12}
+    return {"title": title, "tickvals": places, "ticktext": list(axis.names), "showgrid": False, "automargin": True}

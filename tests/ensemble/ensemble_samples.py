@@ -35,8 +35,7 @@ def made_model(gold, seed, *, noise=1.0, sharpness=2.0, offset=0.0):
     for post in gold:
         logits = sharpness * (2 * np.array(post.labels) - 1) + noise * rng.normal(size=len(post.labels)) + offset
         probabilities = 1 / (1 + np.exp(-logits))
-        candidates = tuple(
-            (ScoredSpan(10 * k, 10 * k + 8, float(logit)),) for k, logit in enumerate(logits + rng.normal(size=3))
-        )
+        margins = logits + rng.normal(size=len(logits))
+        candidates = tuple((ScoredSpan(10 * k, 10 * k + 8, float(margin)),) for k, margin in enumerate(margins))
         predicted.append(PredictedPost(post.post_id, tuple(float(p) for p in probabilities), candidates))
     return predicted

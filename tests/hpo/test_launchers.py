@@ -336,8 +336,8 @@ FREES = """
 import time
 from redsm5.hpo.worker_process import end_when_told
 end_when_told()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("told", flush=True)
