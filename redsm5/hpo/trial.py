@@ -182,8 +182,8 @@ def _halved_before(folder: Path) -> list[Halved]:
 
 def attempt_folders(folder: Path) -> list[Path]:
     """Folders of the attempts at a trial, the newest first."""
-    found = {int(path.name.removeprefix("attempt-")): path for path in folder.glob("attempt-*[0-9]")}
-    return [found[token] for token in sorted(found, reverse=True)]
+    tokens = [path.name.removeprefix("attempt-") for path in folder.glob("attempt-*")]
+    return [folder / f"attempt-{token}" for token in sorted(filter(str.isdigit, tokens), key=int, reverse=True)]
 
 
 def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
