@@ -171,11 +171,10 @@ def _work(settings: HpoSettings, config: list[str]) -> int:
     from redsm5.hpo.worker import Worker
     from redsm5.hpo.worker_process import TRY_AGAIN
 
-    # What share of the trials has failed is judged by the command, which knows those of all workers since its start.
-    settings = replace(settings, max_failed=1.0)
     try:
         with reaching():
-            Worker(open_study(settings, config, _say, as_worker=True), _say).work()
+            # What share of the trials has failed is judged by the command, which knows those of all workers.
+            Worker(open_study(settings, config, _say, as_worker=True), _say, alone=False).work()
     except (DatabaseAway, Away) as away:
         _say(f"redsm5: error: {away}")
         return TRY_AGAIN

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
@@ -72,7 +73,7 @@ class HpoSettings:
     """Parameters of the Slurm jobs as submitit takes them: {timeout_min: 1440, gpus_per_node: 1, partition: gpu}"""
     keep: int = 5
     """Best trials whose weights stay on the disk"""
-    best_config: str = "configs/best.yaml"
+    best_config: str | None = "configs/best.yaml"
     """Where the config of the best trial goes, beside the folder of the study; its folder must exist"""
     max_failed: float = 0.2
     """Share of failed trials above which the search stops"""
@@ -205,8 +206,9 @@ def _parsed(section: object, source: str) -> dict[str, Any]:
     unknown = sorted(map(str, section.keys() - set(names)))
     if unknown:
         raise UserError(f"{source}: {SECTION} has no {unknown[0]}; it takes {', '.join(names)}")
+    kinds = get_type_hints(HpoSettings)
     for name, value in section.items():
-        if value is None and getattr(HpoSettings(), name) is not None:
+        if value is None and NoneType not in get_args(kinds[name]):
             raise UserError(f"{source}: {SECTION}.{name} is empty; give it a value, or leave it out")
     several = section.get("objectives")
     if isinstance(several, list) and several and "objective" not in section:

@@ -49,7 +49,6 @@ def test_a_later_file_wins(tmp_path):
         ("{objectives: 5}", "hpo.objectives: "),
         ("{objectives: [[1]]}", "hpo.objective"),
         ("{study_dir: null}", "hpo.study_dir is empty; give it a value, or leave it out"),
-        ("{best_config: null}", "hpo.best_config is empty"),
         ("{max_failed: null}", "hpo.max_failed is empty"),
         ("{slurm: 5}", "hpo.slurm: "),
         ("{1: 2, a: 3}", "hpo has no 1; it takes space"),
