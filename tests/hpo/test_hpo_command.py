@@ -267,7 +267,8 @@ def _leases(tmp_path):
 def test_several_objectives_have_a_front_and_are_pruned_by_the_first(options, tmp_path, capfd):
     study = tmp_path / "study"
     more = ["--objectives", "val_f1_macro,peak_memory,train_time", "--trainer.max_epochs=3"]
-    more += ["--sampler-options", '{"n_startup_trials": 3}']
+    # Of so few trials one has to be pruned: these are.
+    more += ["--sampler-options", '{"n_startup_trials": 3, "n_ei_candidates": 24}']
     more += ["--pruner-options", '{"n_startup_trials": 2, "n_warmup_steps": 0}']
     assert main(options("--n-trials", "8", *more)) == 0
     out = capfd.readouterr().out
