@@ -11,17 +11,6 @@ if TYPE_CHECKING:
 
     from redsm5.ensemble.models import Compared, Ensemble
 
-COLUMNS = {
-    "tuned_f1_macro": "macro F1",
-    "f1_macro": "at .5",
-    "auprc_macro": "AUPRC",
-    "hit_at_1": "hit@1",
-    "end_to_end_evidence_char_f1": "chars",
-}
-"""Metrics of the table."""
-MAIN = "tuned_f1_macro"
-"""The metric of the sentences."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -48,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     import optuna
     from rich.console import Console
 
-    from redsm5.ensemble.build import FOLDER, Asked, make_ensemble
+    from redsm5.ensemble.build import Asked, make_ensemble
+    from redsm5.ensemble.models import FOLDER
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
 
@@ -69,11 +59,13 @@ def table(made: Ensemble) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from redsm5.ensemble.models import METRICS
+
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", *COLUMNS.values(), "gain", "interval"):
+    for name in ("", *METRICS.values(), "gain", "interval"):
         grid.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
     for one in made.compared:
-        cells = [number(one.scores[key]) if key in one.scores else "" for key in COLUMNS]
+        cells = [number(one.scores[key]) if key in one.scores else "" for key in METRICS]
         apart = [] if one is made.compared[0] else gain(one)
         grid.add_row(*map(Text, (one.name + (" *" if one.name == made.chosen else ""), *cells, *apart)))
     return grid
@@ -81,6 +73,8 @@ def table(made: Ensemble) -> Table:
 
 def gain(one: Compared) -> list[str]:
     """What an arm gains over the best single trial, and its interval; nothing where it is undefined."""
+    from redsm5.ensemble.models import MAIN
+
     ends = one.gain_intervals.get(MAIN)
     if MAIN not in one.gains or ends is None:
         return []
@@ -99,6 +93,8 @@ def signed(value: float) -> str:
 
 def sentences(made: Ensemble) -> list[str]:
     """What it comes to."""
+    from redsm5.ensemble.models import MAIN
+
     percent = f"{100 * made.level:.0f} %"
     said = [
         f"{made.posts} validation posts by {made.authors} authors. Macro F1 is at tuned thresholds, character F1 "

@@ -24,7 +24,7 @@ from redsm5.ensemble.averaging import architecture, averaged
 from redsm5.ensemble.combination import Combine
 from redsm5.ensemble.comparison import METHODS, Arm, compare, ensemble_arm, method_name, model_arm
 from redsm5.ensemble.fitting import Weighting, fit_combination
-from redsm5.ensemble.models import ENSEMBLE_FILE, Ensemble, Member
+from redsm5.ensemble.models import ENSEMBLE_FILE, FOLDER, Ensemble, Member
 from redsm5.errors import UserError
 from redsm5.hpo.records import best_first, read_records
 from redsm5.hpo.results import CONFIG_FILE
@@ -43,8 +43,8 @@ from redsm5.report.study_models import TrialReport
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
 
-FOLDER, MEMBERS = "ensemble", "members"
-"""Of the study, unless asked for elsewhere; of the ensemble."""
+MEMBERS = "members"
+"""Folder of the ensemble that holds them."""
 FOLDS, RESAMPLES = 5, 1000
 """Of the validation posts, at most; of the bootstrap."""
 

@@ -11,8 +11,20 @@ from redsm5.metrics.evaluation import Frozen, Interval
 
 ENSEMBLE_FILE = "ensemble.json"
 """In the folder of an ensemble: what makes it one."""
+FOLDER = "ensemble"
+"""Of the study: where an ensemble is exported unless it was asked for elsewhere."""
 ENSEMBLE_VERSION: Literal[1] = 1
 """Raised when older versions cannot read the folder any more."""
+MAIN = "tuned_f1_macro"
+"""The metric whose gains are told first."""
+METRICS = {
+    MAIN: "macro F1",
+    "f1_macro": "at .5",
+    "auprc_macro": "AUPRC",
+    "hit_at_1": "hit@1",
+    "end_to_end_evidence_char_f1": "chars",
+}
+"""Those that tables have, with their headings."""
 
 Kind = Literal["single", "ensemble", "averaged"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 
 from redsm5.confirm.models import Confirmation
 from redsm5.errors import UserError
-from redsm5.hpo_report.figures import BLUE, ORANGE, figure
+from redsm5.hpo_report.figures import BLUE, ORANGE, figure, interval_bars
 from redsm5.hpo_report.models import Confirmed, ConfirmedDifference, ConfirmedTrial, SearchReport
 from redsm5.hpo_report.tables import Table
 from redsm5.metrics.evaluation import Interval
@@ -108,7 +107,7 @@ def confirmed_points(report: SearchReport) -> go.Figure:
     )  # fmt: skip
     made.add_scatter(
         x=[one.mean for one in shown], y=names, mode="markers", name="confirmed", marker={"color": BLUE, "size": 9},
-        error_x=_bars([one.mean or 0.0 for one in shown], [one.interval for one in shown]),
+        error_x=interval_bars([one.mean or 0.0 for one in shown], [one.interval for one in shown]),
     )  # fmt: skip
     made.update_layout(xaxis_title=report.study.objective, yaxis={"type": "category"})
     return made
@@ -121,7 +120,7 @@ def difference_points(report: SearchReport) -> go.Figure:
     made.add_scatter(
         x=[one.difference for one in shown], y=[f"less trial {one.other}" for one in shown], mode="markers",
         marker={"color": BLUE, "size": 9}, showlegend=False,
-        error_x=_bars([one.difference for one in shown], [one.interval for one in shown]),
+        error_x=interval_bars([one.difference for one in shown], [one.interval for one in shown]),
     )  # fmt: skip
     made.add_vline(x=0, line={"color": ORANGE, "dash": "dash", "width": 1.5})
     metric = report.study.objective.removeprefix("val_")
@@ -129,17 +128,6 @@ def difference_points(report: SearchReport) -> go.Figure:
         xaxis_title=f"{metric} of trial {shown[0].trial} less that of another", yaxis={"type": "category"}
     )
     return made
-
-
-def _bars(values: Sequence[float], intervals: Sequence[Interval | None]) -> dict[str, object]:
-    pairs = list(zip(values, intervals, strict=True))
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0.0 if between is None else between.high - value for value, between in pairs],
-        "arrayminus": [0.0 if between is None else value - between.low for value, between in pairs],
-        "color": BLUE,
-    }
 
 
 def _ends(between: Interval | None) -> str:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from redsm5.checkpoints.space import size_words
 from redsm5.hpo_report.models import SearchReport, TrialRow
+from redsm5.metrics.evaluation import Interval
 
 BLUE, ORANGE, GREY, GREEN, RED = "#3d8fd1", "#c8741f", "#82878f", "#3f9d6b", "#d0524f"
 """Each at least 3:1 against light and dark paper."""
@@ -35,6 +36,18 @@ def figure(height: int = 380) -> go.Figure:
     made.update_xaxes(automargin=True, exponentformat="e")
     made.update_yaxes(automargin=True)
     return made
+
+
+def interval_bars(values: Sequence[float], intervals: Sequence[Interval | None]) -> dict[str, object]:
+    """Error bars of points: from each value to the ends of its interval; none where there is no interval."""
+    pairs = list(zip(values, intervals, strict=True))
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0.0 if between is None else between.high - value for value, between in pairs],
+        "arrayminus": [0.0 if between is None else value - between.low for value, between in pairs],
+        "color": BLUE,
+    }
 
 
 def history(report: SearchReport) -> go.Figure:

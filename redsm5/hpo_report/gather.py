@@ -15,6 +15,7 @@ from redsm5.hpo.finish import study_report
 from redsm5.hpo.records import Records, best_first, read_records
 from redsm5.hpo.study import Study
 from redsm5.hpo_report.axes import domain_of
+from redsm5.hpo_report.combined import read_combined
 from redsm5.hpo_report.confirmed import read_confirmed
 from redsm5.hpo_report.importance import comparable, group_importances, importances
 from redsm5.hpo_report.models import Candidate, Domain, SearchReport, TrialRow
@@ -34,11 +35,12 @@ def search_report(study: Study) -> SearchReport:
         study: Of ``load_study``.
 
     Raises:
-        UserError: The database, or ``confirm.json``, holds what this version cannot read.
+        UserError: The database, or ``confirm.json``, or ``ensemble.json``, holds what this version cannot read.
     """
     records = read_records(study.optuna)
     whole = study_report(study, records)
     confirmed = read_confirmed(study.folder / CONFIRM_FILE)
+    combined = read_combined(study.folder)
     results = _results(study)
     ranked = best_first(records.ended, whole.direction)
     found = importances(
@@ -53,7 +55,7 @@ def search_report(study: Study) -> SearchReport:
         created=datetime.now(UTC),
         study=whole,
         pruned_by=study.plan.pruned_by,
-        summary=summary(whole, found, groups, required, confirmed),
+        summary=summary(whole, found, groups, required, confirmed, combined),
         requirements=required,
         importances=found,
         groups=groups,
@@ -61,6 +63,7 @@ def search_report(study: Study) -> SearchReport:
         candidates=candidates,
         same=same,
         confirmed=confirmed,
+        combined=combined,
         storage=storage_of(study.folder, whole.peak_disk_bytes),
         trials=rows(records, {slot: trial.intermediate_values for slot, trial in results.items()}, whole.direction),
     )

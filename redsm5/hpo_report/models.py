@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from redsm5.ensemble.models import Kind
 from redsm5.metrics.evaluation import Frozen, Interval
 from redsm5.report.study_models import EndState, StudyReport
 
@@ -130,6 +131,30 @@ class Confirmed(Frozen):
     differences: list[ConfirmedDifference] = Field(description="Of the best one to others.")
 
 
+class CombinedArm(Frozen):
+    """One of what redsm5 ensemble compared."""
+
+    name: str = Field(description="In words.")
+    kind: Kind = Field(description="single: a trial; ensemble; averaged: one model of the mean of weights.")
+    trials: tuple[int, ...] = Field(description="The trials that it is made of, the best first.")
+    scores: dict[str, float] = Field(description="Metrics.")
+    gain: float | None = Field(description="Macro F1 at tuned thresholds less that of the best single trial.")
+    gain_interval: Interval | None = Field(description="Of this, by a paired bootstrap over authors.")
+
+
+class Combined(Frozen):
+    """What redsm5 ensemble found; ensemble.json in the folder of the ensemble has the whole."""
+
+    created: AwareDatetime = Field(description="When, with time zone.")
+    trials: int = Field(ge=1, description="Trials that the search had ended by then.")
+    posts: int = Field(ge=1, description="Validation posts.")
+    authors: int = Field(ge=1, description="Their authors.")
+    folds: int = Field(ge=2, description="Folds of the validation posts for the comparison.")
+    level: float = Field(gt=0, lt=1, description="Coverage of the intervals.")
+    chosen: str = Field(description="Which of what was compared was exported, by its name.")
+    compared: list[CombinedArm] = Field(description="Singles, the best first; ensembles; averages of weights.")
+
+
 class SearchReport(Frozen):
     """The whole."""
 
@@ -145,5 +170,6 @@ class SearchReport(Frozen):
     candidates: list[Candidate] = Field(description="The best trials, the best first.")
     same: dict[str, JsonValue] = Field(description="Settings that all of them share.")
     confirmed: Confirmed | None = Field(description="What redsm5 confirm found; null where it was not run.")
+    combined: Combined | None = Field(description="What redsm5 ensemble made; null where the study's folder has none.")
     storage: Storage = Field(description="Of the folder of the study.")
     trials: list[TrialRow] = Field(description="All that have ended, by number.")

@@ -8,7 +8,19 @@ from functools import partial
 
 import plotly.graph_objects as go
 
-from redsm5.hpo_report import cells, confirmed, figures, parallel, pareto, slices, storage, tables, tested, trial_tables
+from redsm5.hpo_report import (
+    cells,
+    combined,
+    confirmed,
+    figures,
+    parallel,
+    pareto,
+    slices,
+    storage,
+    tables,
+    tested,
+    trial_tables,
+)
 from redsm5.hpo_report.leading import leading
 from redsm5.hpo_report.models import SearchReport
 from redsm5.hpo_report.tables import Table
@@ -59,6 +71,14 @@ def _summed_up(report: SearchReport) -> Iterator[Section]:
                 confirmed.difference_table(report),
                 partial(confirmed.difference_points, report),
             )
+    if report.combined is not None:
+        apart = any(one.gain is not None for one in report.combined.compared[1:])
+        yield Section(
+            "Combined",
+            combined.says(report.combined),
+            combined.combined_table(report),
+            partial(combined.gain_points, report) if apart else None,
+        )
 
 
 def _of_search(report: SearchReport) -> Iterator[Section]:

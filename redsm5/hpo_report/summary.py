@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from redsm5.checkpoints.space import size_words
 from redsm5.hpo.status import span
+from redsm5.hpo_report.combined import combined_sentence
 from redsm5.hpo_report.importance import FEWEST
-from redsm5.hpo_report.models import Confirmed, Group, Importance, Requirement
+from redsm5.hpo_report.models import Combined, Confirmed, Group, Importance, Requirement
 from redsm5.hpo_report.tested import look_sentence, metric_of
 from redsm5.report.study_models import StudyReport
 
@@ -21,6 +22,7 @@ def summary(
     groups: Sequence[Group],
     required: Sequence[Requirement],
     confirmed: Confirmed | None,
+    combined: Combined | None,
 ) -> list[str]:
     """The sentences on top of a report; all that they say stands below them too."""
     counts = study.counts
@@ -41,6 +43,8 @@ def summary(
     said.append(look_sentence(study))
     if confirmed is not None:
         said.append(_confirmed(confirmed, metric_of(study)))
+    if combined is not None:
+        said.append(combined_sentence(combined))
     said.append(_mattered(found, groups))
     if len(study.objectives) > 1:
         names = ", ".join(one.name for one in study.objectives)

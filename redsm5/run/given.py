@@ -33,12 +33,16 @@ def merged(sources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _option(flag: str, value: str | None) -> dict[str, Any]:
-    """An option; one whose value is a mapping, or a file that holds one, as the keys that it sets."""
+    """An option; one whose value is a mapping, or a file that holds one, as the keys that it sets.
+
+    A file of anything else, such as a list of criteria, is the value itself.
+    """
     if value is not None and value.startswith("{"):
         with suppress(yaml.YAMLError):
             return flat(yaml.safe_load(value), f"{flag}.")
     if value is not None and value.endswith((".yaml", ".yml")) and Path(value).is_file():
-        return flat(_read(Path(value)), f"{flag}.")
+        held = _load(Path(value))
+        return flat(held, f"{flag}.") if isinstance(held, dict) else {flag: value}
     return {flag: value}
 
 
@@ -67,8 +71,15 @@ def _pairs(args: list[str]) -> list[tuple[str, str | None]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    config = _load(path)
+    if not isinstance(config, dict):
+        raise UserError(f"the config file {path} holds no keys; it is a mapping such as configs/fit.yaml")
+    return config
+
+
+def _load(path: Path) -> Any:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"there is no config file {path}; configs/ holds those to start from") from None
     except OSError as error:
@@ -81,6 +92,3 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"the config file {path} is not YAML{where}: {getattr(error, 'problem', 'unreadable')}"
         ) from None
-    if not isinstance(config, dict):
-        raise UserError(f"the config file {path} holds no keys; it is a mapping such as configs/fit.yaml")
-    return config

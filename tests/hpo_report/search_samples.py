@@ -68,7 +68,7 @@ def study_report(reports, **changes):
     return StudyReport(**{**facts, **changes})
 
 
-def search(number=60, confirmed=None, **changes):
+def search(number=60, confirmed=None, combined=None, **changes):
     """The whole report."""
     made = trials(number)
     whole = study_report(made, **changes)
@@ -80,10 +80,11 @@ def search(number=60, confirmed=None, **changes):
     curves = {one.trial: {epoch: (one.value or 0.0) * (epoch + 1) / 3 for epoch in range(3)} for one in made}
     return SearchReport(
         created=NOW, study=whole, pruned_by="val_auprc_macro",
-        summary=summary(whole, found, groups, required, confirmed), requirements=required,
+        summary=summary(whole, found, groups, required, confirmed, combined), requirements=required,
         importances=found, groups=groups,
         domains={name: domain_of(one) for name, one in SPACE.items()}, candidates=candidates, same=same,
-        confirmed=confirmed, storage=Storage(peak=5_000_000, now=4_000, kinds={"weights": 3_000, "rest": 1_000}),
+        confirmed=confirmed, combined=combined,
+        storage=Storage(peak=5_000_000, now=4_000, kinds={"weights": 3_000, "rest": 1_000}),
         trials=rows(Records(tuple(made), (), 0), curves, whole.direction),
     )  # fmt: skip
 
