@@ -11,6 +11,9 @@ import yaml
 
 from redsm5.errors import UserError
 
+FILES = {"data.criteria"}
+"""Options whose value is the name of a file, whatever it holds."""
+
 
 def given_sources(args: list[str]) -> list[dict[str, Any]]:
     """The keys that each config file and each run of options between them set, in their order.
@@ -35,12 +38,14 @@ def merged(sources: list[dict[str, Any]]) -> dict[str, Any]:
 def _option(flag: str, value: str | None) -> dict[str, Any]:
     """An option; one whose value is a mapping, or a file that holds one, as the keys that it sets.
 
-    A file of anything else, such as a list of criteria, is the value itself.
+    A file of anything else is the value itself.
     """
-    if value is not None and value.startswith("{"):
+    if value is None or flag in FILES:
+        return {flag: value}
+    if value.startswith("{"):
         with suppress(yaml.YAMLError):
             return flat(yaml.safe_load(value), f"{flag}.")
-    if value is not None and value.endswith((".yaml", ".yml")) and Path(value).is_file():
+    if value.endswith((".yaml", ".yml")) and Path(value).is_file():
         held = _load(Path(value))
         return flat(held, f"{flag}.") if isinstance(held, dict) else {flag: value}
     return {flag: value}
