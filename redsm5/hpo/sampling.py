@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from redsm5.errors import UserError
 from redsm5.hpo.attempts import SLOT, TOKEN, is_lost
 from redsm5.hpo.leases import Attempt
+from redsm5.hpo.records import REPORT
 from redsm5.hpo.storage import reaching
 
 SAMPLER_OPTIONS = {
@@ -48,6 +49,9 @@ DRAFT = -1
 """The id of a trial that is in no database."""
 SECONDS = 2.0
 """For so long a pruner may look at the same results of the others: reading them costs as much as a short epoch."""
+OF_PARAMETERS = ("diverged", "out of memory")
+"""Reasons of failures that are the parameters' own. Optuna's samplers leave failures out: with the best rates next to
+those that diverge, TPE would draw across that edge for ever."""
 RELATIVE = "tpe:relative_params"
 """Attributes in which TPE announces parameters before they are stored; ours are stored with the trial."""
 
@@ -186,6 +190,8 @@ class _Seen:
             shown = copy.copy(trial)
             shown.number = slot
             shown.system_attrs = {key: value for key, value in trial.system_attrs.items() if key not in (SLOT, TOKEN)}
+            if _failed_by_parameters(trial):
+                shown.state, shown.intermediate_values = TrialState.PRUNED, {}  # TPE ranks it last
             if trial.state.is_finished():
                 self._finished[trial._trial_id] = shown
         return shown
@@ -229,7 +235,9 @@ class _Seen:
 class _Main:
     """The same as a pruner sees it: of several objectives the main one, which is what trials report.
 
-    Optuna itself neither reports nor prunes where there are several.
+    Optuna itself neither reports nor prunes where there are several. It also compares, at each step, with those that
+    got that far. Where early stopping ends most trials at one epoch, a trial that goes on would have to be better than
+    the few best ones: so a trial that ended earlier counts with the best value that it had.
     """
 
     def __init__(self, seen: _Seen, direction: StudyDirection) -> None:
@@ -244,8 +252,18 @@ class _Main:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        found = [_main(trial) for trial in self._seen.of(states)]
+        step = max(self._seen.own.intermediate_values, default=0)
+        found = [self._shown(trial, step) for trial in self._seen.of(states)]
         return copy.deepcopy(found) if deepcopy else found
+
+    def _shown(self, trial: FrozenTrial, step: int) -> FrozenTrial:
+        shown = copy.copy(trial)
+        shown._values = None if trial._values is None else trial._values[:1]
+        values = trial.intermediate_values
+        if trial.state == TrialState.COMPLETE and values and max(values) < step:
+            best = np.nanmin if self._direction == StudyDirection.MINIMIZE else np.nanmax
+            shown.intermediate_values = {**values, step: float(best(list(values.values())))}
+        return shown
 
 
 def _silent(trial: FrozenTrial) -> FrozenTrial:
@@ -254,10 +272,8 @@ def _silent(trial: FrozenTrial) -> FrozenTrial:
     return shown
 
 
-def _main(trial: FrozenTrial) -> FrozenTrial:
-    shown = copy.copy(trial)
-    shown._values = None if trial._values is None else trial._values[:1]
-    return shown
+def _failed_by_parameters(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(REPORT, {}).get("reason") in OF_PARAMETERS
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, int]:

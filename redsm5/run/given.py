@@ -11,6 +11,8 @@ import yaml
 
 from redsm5.errors import UserError
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast, where PyYAML was built with libyaml."""
 FILES = {"data.criteria"}
 """Options whose value is the name of a file, whatever it holds."""
 
@@ -84,7 +86,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _load(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except FileNotFoundError:
         raise UserError(f"there is no config file {path}; configs/ holds those to start from") from None
     except OSError as error:

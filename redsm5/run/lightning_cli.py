@@ -182,6 +182,7 @@ def make_cli(
                     "allow_abbrev": False,
                 },
                 auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,  # which dumps the config once more, for checkpoints of Lightning's
                 args=args,
                 run=False,
             )

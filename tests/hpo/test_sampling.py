@@ -12,6 +12,7 @@ from redsm5.errors import UserError
 from redsm5.hpo import sampling as sampling_module
 from redsm5.hpo.attempts import is_lost
 from redsm5.hpo.leases import Leases
+from redsm5.hpo.records import REPORT
 from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler, seed_of
 from redsm5.hpo.storage import open_storage
 
@@ -190,6 +191,64 @@ def test_default_pruner_compares_with_the_median_from_the_third_step_on(tmp_path
             ended = step
             break
     assert ended == pruned_at
+
+
+@pytest.mark.parametrize(("value", "pruned"), [(0.65, False), (0.45, True)])
+def test_pruner_compares_late_epochs_with_trials_that_stopped_earlier_too(tmp_path, value, pruned):
+    study = Study(tmp_path, sampler="RandomSampler", sampler_options={})
+    for best, epochs in [(0.4, 4), (0.5, 4), (0.6, 4)] * 4 + [(0.7, 8), (0.8, 8)]:
+        attempt = study.begin(15)
+        for step in range(epochs):
+            study.leases.report(attempt, step, best if step == 1 else 0.1)  # the best one is not the last
+        study.leases.finish(attempt, TrialState.COMPLETE, best)
+    attempt = study.begin(15)
+    for step in range(6):
+        study.leases.report(attempt, step, value)
+    # Optuna alone would compare epoch 5 with the last two only, whose value there is .1.
+    assert study.sampling.prunes(attempt) == pruned
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("diverged", True), ("out of memory", True), ("killed by SIGKILL", False), ("", False)]
+)
+def test_sampler_sees_failures_of_the_parameters_as_the_worst_trials(tmp_path, monkeypatch, reason, shown):
+    seen = []
+
+    class Recording(RandomSampler):
+        def infer_relative_search_space(self, study, trial):
+            seen.extend(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+            return {}
+
+    study = Study(tmp_path)
+    attempt = study.begin(2)
+    study.leases.report(attempt, 0, 0.9)
+    study.storage.set_trial_user_attr(attempt.trial_id, REPORT, {"reason": reason})
+    study.leases.finish(attempt, TrialState.FAIL)
+    monkeypatch.setattr(sampling_module, "make_sampler", lambda *args: Recording())
+    study.begin(2)
+    assert [(trial.number, trial.intermediate_values) for trial in seen] == ([(0, {})] if shown else [])
+
+
+def test_tpe_learns_where_trials_diverge(tmp_path):
+    def rate(trial):
+        return {"lr": trial.suggest_float("lr", 0.0, 1.0)}
+
+    def share_of_failures(reason):
+        study = Study(tmp_path / reason, sampler_options={"n_startup_trials": 10})
+        failed = 0
+        for _ in range(60):
+            claim = study.leases.claim(60)
+            attempt = study.leases.attempt(claim, lambda slot: study.sampling.draw(slot, rate))
+            lr = attempt.params["lr"]
+            if lr > 0.5:  # the best rates lie just below those that diverge
+                study.storage.set_trial_user_attr(attempt.trial_id, REPORT, {"reason": reason})
+                study.leases.finish(attempt, TrialState.FAIL)
+                failed += claim.slot >= 30
+            else:
+                study.leases.finish(attempt, TrialState.COMPLETE, lr)
+        return failed / 30
+
+    assert share_of_failures("diverged") < share_of_failures("refused")
 
 
 def test_resumed_attempt_is_pruned_by_what_it_took_over_and_reported_itself(tmp_path):
