@@ -18,6 +18,7 @@ from redsm5.children import end_with
 from redsm5.confirm.metric import metric_of
 from redsm5.confirm.models import Refit
 from redsm5.confirm.sameness import Of
+from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.errors import MachineFault
 from redsm5.hpo.messages import Ended
 from redsm5.metrics.evaluation import Frozen
@@ -32,6 +33,11 @@ LOG = "log.txt"
 """In the same folder: what it printed."""
 KEPT = ("trained", "diverged")
 """Endings that another try would not change; their result is kept."""
+NOT_OF_STUDY = (
+    "--data.folds=null", "--data.fold=null", f"--data.fractions={list(SplitChoice.fractions)}",
+    f"--data.split_seed={SplitChoice.seed}", f"--data.group_by={SplitChoice.group_by}",
+)  # fmt: skip
+"""How the study was split: a fit refuses such a setting beside a split file. The folds honour ``group_by``."""
 
 
 class Begun(Frozen):
@@ -90,7 +96,7 @@ class RefitTask:
         """Options of its fit."""
         return [
             "--config", self.config, f"--seed_everything={self.seed}", f"--run_dir={self.folder}",
-            f"--data.split_file={self.split_file}", "--data.folds=null", "--data.fold=null",
+            f"--data.split_file={self.split_file}", *NOT_OF_STUDY,
             *(f"--trackers.{name}=false" for name in PACKAGES), *self.batches,
         ]  # fmt: skip
 

@@ -229,6 +229,19 @@ def test_confirm_says_which_refits_failed_and_confirms_the_others(study, capfd):
     assert "failed" in capfd.readouterr().out
 
 
+def test_confirm_of_a_study_that_was_split_otherwise(tiny_corpus_dir, tiny_encoder, tmp_path):
+    """A split file leaves nothing of these settings to a refit; what may be torn apart is that of the study."""
+    split = ("--data.fractions=[0.6,0.2,0.2]", "--data.split_seed=3", "--data.group_by=post")
+    options = search_options(tiny_corpus_dir, tiny_encoder, tmp_path)
+    assert main(options("--n-trials", "1", "--trainer.max_epochs=1", *split)) == 0
+    assert main(["confirm", str(tmp_path / "study"), "--top", "1", "--seeds", "1", "--folds", "2"]) == 0
+    assert [one["failed"] for one in read(tmp_path / "study")["refits"]] == ["", ""]
+    for path in (tmp_path / "study").glob("confirm/*/seed-*-fold-*.csv"):
+        rows = [(row["post_id"].rsplit("_", 1)[0], row["split"]) for row in csv.DictReader(path.open(encoding="utf-8"))]
+        authors = [{author for author, part in rows if part in parts} for parts in (("test",), ("train", "val"))]
+        assert authors[0] & authors[1]
+
+
 def test_confirm_by_a_metric_that_folds_have_not_is_a_sentence_before_any_training(study, monkeypatch, capfd):
     def load(settings):
         found = load_study(settings)
