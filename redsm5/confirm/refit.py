@@ -187,7 +187,7 @@ def _refit(task: RefitTask, folder: Path) -> int:
     try:
         if not RunFolder(folder).is_finished and (code := fit.run(task.args)):
             return code
-        return run_on_part([str(folder)], "test")
+        return run_on_part([str(folder)], "test", all_spans=True)
     except FolderHeld as error:  # by a training that has not yet seen that its parent is gone: no fault of this one
         raise MachineFault(str(error)) from error
 

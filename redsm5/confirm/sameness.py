@@ -18,9 +18,14 @@ from redsm5.run.folder import RESUME_KEYS, is_one_of
 from redsm5.run.given import flat
 
 
+FORM = 2
+"""Of what a refit leaves; raised when that changes. 2: predictions with all candidates, not those alone that beat null."""
+
+
 class Of(Frozen):
     """What decides a refit, its seed and fold aside, which its folder is called after."""
 
+    form: int = Field(description="See ``FORM``.")
     redsm5: str = Field(description="Version.")
     config_sha256: str = Field(description="Hash of ``config_sha256``.")
     split_sha256: str = Field(description="Of the file that says which posts are trained on and tested.")
@@ -33,7 +38,7 @@ class Of(Frozen):
             config_sha256: Of the trial.
             split: Text of the split file.
         """
-        return cls(redsm5=__version__, config_sha256=config_sha256, split_sha256=_sha256(split))
+        return cls(form=FORM, redsm5=__version__, config_sha256=config_sha256, split_sha256=_sha256(split))
 
 
 def config_sha256(config: Path) -> str:

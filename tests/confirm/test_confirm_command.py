@@ -154,6 +154,26 @@ def test_confirm_pools_the_predictions_of_all_folds(confirmed, tiny_corpus_dir):
         assert one["unselected_value"] == pytest.approx(np.mean(unselected))
 
 
+def test_pooled_rankings_of_spans_are_those_of_the_folds_by_their_pairs(confirmed):
+    """A right candidate below null is a hit in both; pairs are what hit@1 and MRR are means over."""
+    ranked = 0
+    for one in read(confirmed)["candidates"]:
+        found = {"hit_at_1": [], "mrr": []}
+        for seed in (1, 2):
+            folders = sorted(confirmed.glob(f"confirm/*/trial-{one['trial']:05d}/seed-{seed}/fold-*"))
+            parts = [json.loads((folder / "report.json").read_text())["evaluations"]["test"] for folder in folders]
+            pairs = [part["evidence_pairs"] for part in parts]
+            for key, values in found.items():
+                values.append(np.average([part["evidence_given_gold"][key] for part in parts], weights=pairs))
+        for key, values in found.items():
+            assert one["pooled"]["scores"][key] == pytest.approx(np.mean(values))
+        ranked += sum(found["hit_at_1"])
+        file = next(confirmed.glob(f"confirm/*/trial-{one['trial']:05d}/seed-1/fold-0/predictions-test.jsonl"))
+        scores = [span["score"] for line in file.open() for span in json.loads(line)["spans"]]
+        assert min(scores) < 0
+    assert ranked > 0
+
+
 def test_confirm_again_trains_nothing(confirmed, capfd):
     before = [(path, path.stat().st_mtime_ns) for path in sorted(confirmed.glob("confirm/**/refit.json"))]
     assert main(["confirm", str(confirmed), *ASKED]) == 0

@@ -13,7 +13,7 @@ from redsm5.confirm.refits import run_refits
 from redsm5.confirm.sameness import Of
 from redsm5.errors import UserError
 
-OF = Of(redsm5="0", config_sha256="c", split_sha256="s")
+OF = Of(form=1, redsm5="0", config_sha256="c", split_sha256="s")
 
 
 @pytest.fixture(autouse=True)
@@ -107,12 +107,14 @@ def test_full_disk_stops_all_with_a_sentence(task):
         run(task("machine"), task("good", trial=1))
 
 
-@pytest.mark.parametrize("field", ["redsm5", "config_sha256", "split_sha256"])
-def test_refit_of_something_else_is_trained_again(task, field):
+@pytest.mark.parametrize(
+    ("field", "other"), [("form", 2), ("redsm5", "another"), ("config_sha256", "another"), ("split_sha256", "another")]
+)
+def test_refit_of_something_else_is_trained_again(task, field, other):
     one = task("good")
     run(one)
     (Path(one.folder) / "predictions-test.jsonl").touch()
-    other = replace(one, of=OF.model_copy(update={field: "another"}))
+    other = replace(one, of=OF.model_copy(update={field: other}))
     run(other)
     assert len(tries(one)) == 2
     assert {path.name for path in Path(one.folder).iterdir()} == {BEGUN, RESULT, "config.yaml"}
