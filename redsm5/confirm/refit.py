@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from redsm5.atomic import write_text_atomically
 from redsm5.callbacks.trackers import PACKAGES
-from redsm5.children import end_with
+from redsm5.children import end_with, forked
 from redsm5.confirm.metric import metric_of
 from redsm5.confirm.models import Refit
 from redsm5.confirm.sameness import Of
 from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.errors import MachineFault
-from redsm5.hpo.messages import Ended
+from redsm5.hpo.messages import Ended, Stage
+from redsm5.hpo.trial_process import code_of_stage
 from redsm5.metrics.evaluation import Frozen
 from redsm5.run.folder import RunFolder
 from redsm5.run.lock import FolderHeld
@@ -160,10 +161,11 @@ def remove_what_shows_posts(folder: Path) -> None:
 
 def serve(task: RefitTask, pipe: Connection) -> None:
     """Train and evaluate, leave the result in the folder, and send how it ended."""
-    from redsm5.hpo.child import ending_of, print_into
+    from redsm5.hpo.child import ending_of, forget_ranks, print_into
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends this one
     end_with(pipe)
+    forget_ranks()
     if task.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = task.gpu
     folder = Path(task.folder)
@@ -185,11 +187,26 @@ def _refit(task: RefitTask, folder: Path) -> int:
     if task.threads is not None:
         torch.set_num_threads(task.threads)
     try:
-        if not RunFolder(folder).is_finished and (code := fit.run(task.args)):
-            return code
+        if not RunFolder(folder).is_finished:
+            code = fit.run(task.args, make_stage=lambda stage: make_stage(stage, str(folder / LOG)))
+            if code:
+                return code
         return run_on_part([str(folder)], "test", all_spans=True)
     except FolderHeld as error:  # by a training that has not yet seen that its parent is gone: no fault of this one
         raise MachineFault(str(error)) from error
+
+
+def make_stage(args: list[str], log: str) -> int:
+    """Make a stage of pretraining in a process that ends with this one, on its GPU; the exit code.
+
+    Args:
+        args: Options of ``redsm5 pretrain``.
+        log: File for all that it prints.
+    """
+    from redsm5.hpo.child import serve_stage
+
+    with forked(serve_stage, Stage(tuple(args)), log) as (process, pipe):
+        return code_of_stage(process, pipe)
 
 
 def _result(task: RefitTask, run: RunFolder, failed: str) -> Refit:
