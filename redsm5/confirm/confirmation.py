@@ -16,6 +16,7 @@ from redsm5.confirm.tasks import Asked, chosen, group_by, refit_folder, seeds_of
 from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.loading import usable_cores
 from redsm5.datamodules.manifest import read_manifest
+from redsm5.datamodules.split import split_sha256
 from redsm5.errors import UserError
 from redsm5.hpo.base_config import gpus
 from redsm5.hpo.on_this_machine import visible_gpus
@@ -74,6 +75,7 @@ def confirm(
         setup = Setup(
             study=study.settings.label,
             corpus_sha256=corpus.sha256,
+            split_sha256=split_sha256(split),
             codes=corpus.codes,
             objective=study.plan.objective,
             metric=metric,
