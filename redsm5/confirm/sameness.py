@@ -17,9 +17,8 @@ from redsm5.metrics.evaluation import Frozen
 from redsm5.run.folder import RESUME_KEYS, is_one_of
 from redsm5.run.given import flat
 
-
 FORM = 2
-"""Of what a refit leaves; raised when that changes. 2: predictions with all candidates, not those alone that beat null."""
+"""Of what a refit leaves; raised when that changes. 2: predictions have the candidates below null too."""
 
 
 class Of(Frozen):
@@ -42,13 +41,16 @@ class Of(Frozen):
 
 
 def config_sha256(config: Path) -> str:
-    """Hash of what a config says, but where its files lie: a study may be moved.
+    """Hash of what a config says, but where its files lie: a study may be moved. What is no YAML is all that it says.
 
     Raises:
         OSError: It cannot be read.
-        yaml.YAMLError: It is no YAML.
     """
-    values: dict[str, Any] = flat(yaml.safe_load(config.read_text(encoding="utf-8")))
+    content = config.read_bytes()
+    try:
+        values: dict[str, Any] = flat(yaml.safe_load(content))
+    except yaml.YAMLError:
+        return hashlib.sha256(content).hexdigest()
     kept = {key: value for key, value in values.items() if not is_one_of(key, RESUME_KEYS)}
     return _sha256(json.dumps(kept, sort_keys=True, default=str))
 

@@ -203,7 +203,9 @@ def test_confirm_goes_on_where_it_was_ended(study, monkeypatch, capfd):
     assert len(refit_folders(study)) == 8
 
 
-def test_confirm_with_two_workers_comes_to_the_same(study, confirmed):
+def test_confirm_with_two_workers_comes_to_the_same(study, confirmed, monkeypatch):
+    """Trainings on the CPU need no GPU each."""
+    monkeypatch.setattr("redsm5.confirm.confirmation.gpus", lambda: 1)
     assert main(["confirm", str(study), *ASKED, "--workers", "2"]) == 0
     kept = {"trial", "seed", "fold", "failed", "value", "val_value", "best_epoch", "epochs"}
     apart = [[{key: refit[key] for key in kept} for refit in read(folder)["refits"]] for folder in (study, confirmed)]
@@ -273,6 +275,18 @@ def test_confirm_by_a_metric_that_folds_have_not_is_a_sentence_before_any_traini
     assert not (study / "confirm").exists()
 
 
+def test_confirm_of_a_study_whose_files_lie_elsewhere_now(study, tiny_corpus_dir, tmp_path, capfd):
+    for path in study.glob("trials/*/config.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(str(tiny_corpus_dir), str(tmp_path / "gone")), encoding="utf-8")
+    asked = ["confirm", str(study), "--top", "1", "--seeds", "1", "--folds", "2"]
+    assert main(asked) == 2
+    assert "gone" in capfd.readouterr().err
+    posts, annotations = (str(next(tiny_corpus_dir.glob(f"*{name}*"))) for name in ("posts", "annotations"))
+    assert main([*asked, "--data.posts", posts, f"--data.annotations={annotations}"]) == 0
+    assert [one["failed"] for one in read(study)["refits"]] == ["", ""]
+
+
 def _best(study):
     made = [json.loads(path.read_text(encoding="utf-8")) for path in study.glob("trials/*/report.json")]
     return sorted(made, key=lambda one: -one["value"])
@@ -281,6 +295,17 @@ def _best(study):
 def _no_config(study):
     for path in study.glob("trials/*/config.yaml"):
         path.unlink()
+
+
+def _no_run(study):
+    """Only the files of the trials were copied, not their runs."""
+    for path in study.glob("trials/*/attempt-*"):
+        shutil.rmtree(path)
+
+
+def _no_yaml(study):
+    for path in study.glob("trials/*/config.yaml"):
+        path.write_text("data: {", encoding="utf-8")
 
 
 def _no_refit(study):
@@ -297,7 +322,10 @@ WRONG = [
     (["--folds", "500"], "--folds 500 needs 501", None),
     (["--storage", "mongodb://x/y"], "--storage", None),
     (["--study", "other"], "the database has no study other", None),
-    ([], "copy it", _no_config),
+    (["--data.folds", "3"], "unrecognized arguments: --data.folds", None),
+    ([], "copy all of", _no_config),
+    ([], "copy all of", _no_run),
+    ([], "is not YAML", _no_yaml),
     ([], "oops", _no_refit),
 ]
 

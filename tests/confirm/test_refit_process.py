@@ -1,6 +1,7 @@
 """The process of a refit: what it is alone with, and what ends with it."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -60,6 +61,17 @@ def test_full_disk_under_a_stage_of_pretraining_is_no_fault_of_the_trial(served,
     stage = contextlib.nullcontext((None, SimpleNamespace(recv=lambda: code)))
     monkeypatch.setattr(refit, "forked", lambda *_: stage)
     [ended] = served(lambda _, make_stage: make_stage(["--config", "x"]))
+    assert ended.how == "machine"
+
+
+def test_full_disk_under_the_result_is_no_fault_of_the_trial(served, task, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(refit, "_refit", lambda *_: 0)
+    monkeypatch.setattr(refit, "_result", lambda *_: task.failed(""))
+    monkeypatch.setattr(refit, "write_text_atomically", full)
+    [ended] = served(None)
     assert ended.how == "machine"
 
 
