@@ -11,7 +11,7 @@ def candidate(trial, rank, search_value, mean=None, ends=None, **changes):
         "trial": trial, "rank": rank, "encoder": "some/encoder", "search_value": search_value, "failed": [],
         "mean": mean, "deviation": None, "interval": None if ends is None else Interval(low=ends[0], high=ends[1]),
         "search_difference": None if mean is None else search_value - mean, "pooled": None, "config_sha256": "c",
-        "pooled_value": None, "unselected_value": None,
+        "pooled_value": None, "unselected_value": None, "refits": 0 if mean is None else 15,
     }  # fmt: skip
     return Candidate(**(facts | changes))
 
@@ -20,8 +20,9 @@ def confirmation():
     """Three candidates: the second of the search is the best, and one was not confirmed."""
     return Confirmation(
         created=datetime(2026, 1, 3, tzinfo=UTC), redsm5="0.1.0", study="s", corpus_sha256="0" * 64,
-        objective="val_f1_macro", direction="maximize", trials=60, folds=5, seeds=[1, 2, 3], posts=900, authors=70,
-        training_posts=700, refit_training_posts=560.0, test_to_training=0.3, level=0.95, resamples=1000, best=4,
+        split_sha256="1" * 64, objective="val_f1_macro", direction="maximize", trials=60, folds=5, seeds=[1, 2, 3],
+        posts=900, authors=70, training_posts=700, refit_training_posts=560.0, test_to_training=0.3,
+        level=0.95, resamples=1000, best=4,
         candidates=[
             candidate(4, 2, 0.75, 0.7, (0.6, 0.85)),
             candidate(2, 1, 0.8, 0.65, (0.6, 0.7)),

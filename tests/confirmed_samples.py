@@ -53,7 +53,7 @@ def candidate(number, rank, mean):
     )  # fmt: skip
     return Candidate(
         trial=number, rank=rank, encoder="e", config_sha256="c", search_value=0.8, failed=[] if mean else ["why"] * 2,
-        mean=mean, deviation=0.1, interval=Interval(low=0.55, high=0.75) if mean else None,
+        refits=15 if mean else 13, mean=mean, deviation=0.1, interval=Interval(low=0.55, high=0.75) if mean else None,
         search_difference=None if mean is None else 0.8 - mean, pooled_value=mean and mean + 0.01,
         unselected_value=mean and mean + 0.02, pooled=pooled if mean else None,
     )  # fmt: skip
@@ -70,8 +70,8 @@ def confirmation(*means):
         for number, mean in means[1:] if mean
     ]  # fmt: skip
     return Confirmation(
-        created=NOW, redsm5="0", study="s", corpus_sha256="c", objective="val_f1_macro", direction="maximize",
-        trials=30, folds=5, seeds=[1, 2, 3], posts=102, authors=60, training_posts=84, refit_training_posts=67.2,
-        test_to_training=0.3, level=0.95, resamples=1000, best=means[0][0], candidates=candidates, differences=apart,
-        refits=[], seconds=1.0,
+        created=NOW, redsm5="0", study="s", corpus_sha256="c", split_sha256="p", objective="val_f1_macro",
+        direction="maximize", trials=30, folds=5, seeds=[1, 2, 3], posts=102, authors=60, training_posts=84,
+        refit_training_posts=67.2, test_to_training=0.3, level=0.95, resamples=1000, best=means[0][0],
+        candidates=candidates, differences=apart, refits=[], seconds=1.0,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from redsm5.confirm.tasks import Asked, chosen, group_by, refit_folder, seeds_of
 from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.loading import usable_cores
 from redsm5.datamodules.manifest import read_manifest
+from redsm5.datamodules.split import split_sha256
 from redsm5.errors import UserError
 from redsm5.hpo.base_config import gpus
 from redsm5.hpo.on_this_machine import visible_gpus
@@ -49,23 +50,22 @@ def confirm(
             trained any more; the corpus is another one by now; a disk is full.
     """
     metric = metric_of(study.plan.objective)
-    present = gpus()
+    present = 0 if study.plan.on_cpu else gpus()
     if present and asked.workers > present:
         raise UserError(f"--workers is {asked.workers}, and there are {present} GPUs; each training needs one")
     records = read_records(study.optuna)
     best = best_first(records.ended, study.plan.direction.name.lower())[: asked.top]
     if not best:
         raise UserError(f"{study.folder} has no trial that was trained to its end; go on with redsm5 hpo first")
-    trials, corpus = chosen(study, best)
+    trials, corpus = chosen(study, best, asked.places)
     split = read_manifest(RunFolder(study.folder / best[0].run).split, corpus)
     seeds, grouped = seeds_of(study, asked.seeds), group_by(study)
     folder = study.folder / FOLDER / folds_name(corpus, split, asked.folds, grouped)
-    folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder, writes=Writes(str(folder), f"confirms the trials of {study.folder}", "--folds")):
         splits = splits_of(corpus, split, seeds, asked.folds, grouped)
         threads = None if present else max(1, usable_cores() // asked.workers)
-        tasks = tasks_of([one for one in trials if not one.refused], splits, folder, threads)
-        refused = tasks_of([one for one in trials if one.refused], splits, folder, threads)
+        tasks = tasks_of([one for one in trials if not one.refused], splits, folder, threads, asked.places)
+        refused = tasks_of([one for one in trials if one.refused], splits, folder, threads, asked.places)
         begin(len(tasks))
         refits = run_refits(tasks, workers=asked.workers, gpus=visible_gpus(present) if present else (), tell=tell)
         why = {one.report.trial: one.refused for one in trials}
@@ -74,6 +74,7 @@ def confirm(
         setup = Setup(
             study=study.settings.label,
             corpus_sha256=corpus.sha256,
+            split_sha256=split_sha256(split),
             codes=corpus.codes,
             objective=study.plan.objective,
             metric=metric,

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from redsm5.metrics.evaluation import Evaluation, Frozen, Interval
 
-CONFIRM_SCHEMA_VERSION: Literal[2] = 2
+CONFIRM_SCHEMA_VERSION: Literal[3] = 3
 """Raised when a field changes its meaning or goes."""
 
 
@@ -46,7 +46,9 @@ class Pooled(Frozen):
     brier_macro: float = Field(description="Brier score, mean over criteria.")
     calibrated_ece_macro: float = Field(description="The same of probabilities calibrated on the other folds.")
     calibrated_brier_macro: float = Field(description="Likewise.")
-    evaluation: Evaluation = Field(description="Of the first seed, in full, at threshold 0.5.")
+    evaluation: Evaluation = Field(
+        description="Of the first seed, in full, at threshold 0.5; AUROC and AUPRC are means of the folds."
+    )
     thresholds: list[Calibration] = Field(description="From all folds, for the model that is shipped.")
 
 
@@ -59,15 +61,17 @@ class Candidate(Frozen):
     config_sha256: str = Field(description="Hash of its config, but where files lie: another trial has another one.")
     search_value: float = Field(description="The objective on the study's validation posts, as the search saw it.")
     failed: list[str] = Field(description="Why refits failed; a candidate with one of them is not confirmed.")
-    mean: float | None = Field(description="The objective's metric on the folds, mean over the refits.")
-    deviation: float | None = Field(description="Standard deviation over the refits.")
+    refits: int = Field(ge=0, description="Refits on whose fold the objective's metric is defined.")
+    mean: float | None = Field(description="The metric on the folds, mean over these refits.")
+    deviation: float | None = Field(description="Standard deviation over these refits.")
     interval: Interval | None = Field(description="Of the mean: corrected resampled t-test (Nadeau and Bengio 2003).")
     search_difference: float | None = Field(
         description="Difference to the search: its value less the mean, above 0 where it is better in the search. What "
         "was chosen for its luck and what was trained on fewer posts are both in it."
     )
     pooled_value: float | None = Field(
-        description="The metric once on the predictions of all folds together; mean over the seeds."
+        description="The metric once on the predictions of all folds together, or of a metric that ranks posts (AUPRC) "
+        "the mean of the folds: models of different folds need not have the same scale. Mean over the seeds."
     )
     unselected_value: float | None = Field(
         description="The same on the study's training posts alone: they took no part in choosing the trial."
@@ -90,7 +94,7 @@ class Difference(Frozen):
         ge=0, le=1, description="The same, corrected for the number of pairs (Holm 1979), not for choosing the first."
     )
     pooled_difference: float | None = Field(
-        description="Difference of the metric on the predictions of all folds together; mean over the seeds. Null, as "
+        description="Difference of the pooled values of the metric; mean over the seeds. Null, as "
         "are the next ones, where the metric has no bootstrap."
     )
     pooled_interval: Interval | None = Field(
@@ -104,11 +108,12 @@ class Difference(Frozen):
 class Confirmation(Frozen):
     """The whole of ``confirm.json``."""
 
-    schema_version: Literal[2] = Field(default=CONFIRM_SCHEMA_VERSION, description="Version of this schema.")
+    schema_version: Literal[3] = Field(default=CONFIRM_SCHEMA_VERSION, description="Version of this schema.")
     created: AwareDatetime = Field(description="When it was made, with time zone.")
     redsm5: str = Field(description="Version of redsm5.")
     study: str = Field(description="Name of the study.")
     corpus_sha256: str = Field(description="Hash of the corpus.")
+    split_sha256: str = Field(description="Hash of the study's split: of the ids of each part.")
     objective: str = Field(description="The metric that was optimised.")
     direction: Literal["minimize", "maximize"] = Field(description="Which values are better.")
     trials: int = Field(ge=1, description="Trials that the search had ended: among so many its best was the best.")

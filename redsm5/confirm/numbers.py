@@ -38,6 +38,7 @@ class Setup:
     Attributes:
         study: Name of the study.
         corpus_sha256: Hash of the corpus.
+        split_sha256: Hash of the split of the study.
         codes: Of its criteria.
         objective: Of the search.
         metric: The same on a fold.
@@ -52,6 +53,7 @@ class Setup:
 
     study: str
     corpus_sha256: str
+    split_sha256: str
     codes: tuple[str, ...]
     objective: str
     metric: str
@@ -108,6 +110,7 @@ def confirmation(
         redsm5=__version__,
         study=setup.study,
         corpus_sha256=setup.corpus_sha256,
+        split_sha256=setup.split_sha256,
         objective=setup.objective,
         direction="maximize" if setup.mode == "max" else "minimize",
         trials=setup.trials,
@@ -136,6 +139,7 @@ def _unconfirmed(one: Chosen, rank: int, refits: Sequence[Refit]) -> Candidate:
         config_sha256=one.sha256,
         search_value=one.report.value or 0.0,
         failed=[f"seed {refit.seed}, fold {refit.fold}: {refit.failed}" for refit in refits if refit.failed],
+        refits=sum(not refit.failed and refit.value is not None for refit in refits),
         mean=None,
         deviation=None,
         interval=None,

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from redsm5.confirm.models import Confirmation
 from redsm5.confirm.sameness import config_sha256
+from redsm5.datamodules.manifest import manifest_sha256
 from redsm5.errors import UserError
 from redsm5.hpo.records import best_first
 from redsm5.hpo.results import CONFIG_FILE, REPORT_FILE
@@ -128,7 +128,7 @@ def shipped(origin: Origin) -> Shipped | None:
 
 
 def _confirmation(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> Confirmation | None:
-    """What ``confirm.json`` says, where it is of the trials that are there now."""
+    """What ``confirm.json`` says, where it is of the trials that are there now, and of their corpus and split."""
     found = _read(study / "confirm.json", Confirmation, tell)
     if found is None:
         return None
@@ -136,12 +136,25 @@ def _confirmation(study: Path, reports: dict[int, TrialReport], tell: Callable[[
         config = trial_folder(study, one.trial) / CONFIG_FILE
         try:
             same = one.trial in reports and config_sha256(config) == one.config_sha256
-        except (OSError, yaml.YAMLError):
+        except OSError:
             same = False
         if not same:
             tell(f"{study / 'confirm.json'} is of other trials than are there now (trial {one.trial}), and left out")
             return None
+        if not _same_posts(RunFolder(study / reports[one.trial].run), found):
+            tell(f"{study / 'confirm.json'} is of another corpus or split than trial {one.trial}, and left out")
+            return None
     return found
+
+
+def _same_posts(run: RunFolder, found: Confirmation) -> bool:
+    """Whether a trial was trained on posts that the folds are of; the config does not say what its files held."""
+    if not run.path.is_dir():  # it is on another machine
+        return True
+    try:
+        return manifest_sha256(run.split) == (found.corpus_sha256, found.split_sha256)
+    except UserError:
+        return False
 
 
 def _reports(study: Path) -> dict[int, TrialReport]:

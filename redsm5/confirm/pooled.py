@@ -23,6 +23,8 @@ from redsm5.metrics.thresholds import fit_threshold
 
 RESAMPLES = 1000
 """Of the bootstrap."""
+AREAS = ("auroc", "auprc")
+"""What compares posts with each other, by their names in an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -41,43 +43,64 @@ class OutOfFold:
     def tuned(self) -> FloatArray:
         """Thresholds [N, K]: for each post those from the other folds."""
         found = np.full(self.paired.labels.shape, crit.DEFAULT_THRESHOLD)
-        for fold in np.unique(self.fold):
-            found[self.fold == fold] = thresholds_of(self.paired, self.fold != fold)
+        for inside in self._folds:
+            found[inside] = thresholds_of(self.paired, ~inside)
         return found
 
     @cached_property
     def calibrated(self) -> FloatArray:
         """Probabilities [N, K]: of each post calibrated on the other folds."""
         found = self.paired.probabilities.copy()
-        for fold in np.unique(self.fold):
-            inside, others = self.fold == fold, self.fold != fold
+        for inside in self._folds:
             for k in range(found.shape[1]):
-                platt = fit_platt(self.paired.labels[others, k], self.paired.probabilities[others, k])
+                platt = fit_platt(self.paired.labels[~inside, k], self.paired.probabilities[~inside, k])
                 found[inside, k] = platt(found[inside, k])
         return found
 
     def scores(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """The metrics of resampled posts.
+        """The metrics of resampled posts; AUPRC as in ``evaluation``.
 
         Args:
             weights: [B, N].
         """
-        return resampled_scores(self.paired, self._decisions, self._evidence, weights)
+        found = resampled_scores(self.paired, self._decisions, self._evidence, weights)
+        labels, probabilities = self.paired.labels, self.paired.probabilities
+        folds = np.stack(
+            [crit.macro_average_precision(labels[own], probabilities[own], weights[:, own]) for own in self._folds]
+        )
+        return found | {"auprc_macro": crit.ratio(np.nansum(folds, axis=0), (~np.isnan(folds)).sum(0))}
 
-    def evaluation(self, codes: tuple[str, ...]) -> Evaluation:
-        """In full, without intervals; thresholds differ from fold to fold, so that none are given."""
-        return evaluate(self.paired.gold, self.paired.predicted, codes, None, bootstrap=0)
+    def evaluation(self, codes: tuple[str, ...], posts: Set[str] | None = None) -> Evaluation:
+        """In full, without intervals; thresholds differ from fold to fold, so that none are given.
 
-    def value(self, metric: str, posts: Set[str] | None = None) -> float | None:
-        """A metric at threshold 0.5; see ``pooled_value``."""
-        kept = [
-            (truth, guess)
-            for truth, guess in zip(self.paired.gold, self.paired.predicted, strict=True)
-            if posts is None or truth.post_id in posts
-        ]
-        codes = tuple(str(k) for k in range(self.paired.labels.shape[1]))
-        gold, predicted = zip(*kept, strict=True)
-        return evaluate(gold, predicted, codes, None, bootstrap=0).scalars().get(metric)
+        What ranks posts (AUROC, AUPRC) is the mean of the folds where it is defined: each fold has a model of its own,
+        and scores of models that are calibrated differently in one ranking make it worse than any of them is (Forman
+        and Scholz 2010).
+
+        Args:
+            codes: Of the criteria.
+            posts: Ids of those that count; None for all.
+        """
+        kept = np.array([posts is None or post.post_id in posts for post in self.paired.gold])
+        whole = self._evaluation(codes, kept)
+        folds = [self._evaluation(codes, own) for inside in self._folds if (own := kept & inside).any()]
+        criteria = tuple(
+            one.model_copy(update={name: _mean([getattr(fold.criteria[k], name) for fold in folds]) for name in AREAS})
+            for k, one in enumerate(whole.criteria)
+        )
+        macros = {f"{name}_macro": _mean([getattr(fold, f"{name}_macro") for fold in folds]) for name in AREAS}
+        return whole.model_copy(update={"criteria": criteria, **macros})
+
+    def _evaluation(self, codes: tuple[str, ...], kept: BoolArray) -> Evaluation:
+        gold, predicted = zip(
+            *((self.paired.gold[n], self.paired.predicted[n]) for n in np.flatnonzero(kept)), strict=True
+        )
+        return evaluate(gold, predicted, codes, None, bootstrap=0)
+
+    @property
+    def _folds(self) -> list[BoolArray]:
+        """[N] each: the posts that were tested in it."""
+        return [self.fold == fold for fold in np.unique(self.fold)]
 
     @cached_property
     def _decisions(self) -> dict[str, BoolArray]:
@@ -105,7 +128,7 @@ def out_of_fold(gold: Sequence[GoldPost], folds: Sequence[Sequence[PredictedPost
     return OutOfFold(paired, np.array([of[post.post_id] for post in paired.gold], dtype=np.int64))
 
 
-def thresholds_of(paired: Paired, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
+def thresholds_of(paired: Paired, chosen: BoolArray) -> FloatArray:
     """Thresholds [K] from some of the posts.
 
     Args:
@@ -133,16 +156,22 @@ def mean_scores(seeds: Sequence[OutOfFold], weights: FloatArray) -> dict[str, Fl
 
 
 def pooled_value(seeds: Sequence[OutOfFold], metric: str, posts: Set[str] | None = None) -> float | None:
-    """Any metric of the predictions of all folds together, mean over the seeds; None where one is undefined.
+    """Any metric of ``OutOfFold.evaluation``, mean over the seeds; None where one is undefined.
 
     Args:
         seeds: Of one candidate.
         metric: Key of ``Evaluation.scalars``, at threshold 0.5.
         posts: Ids of those that count; None for all.
     """
-    found = [one.value(metric, posts) for one in seeds]
-    known = [value for value in found if value is not None]
-    return float(np.mean(known)) if len(known) == len(found) else None
+    codes = tuple(str(k) for k in range(seeds[0].paired.labels.shape[1]))
+    found = [one.evaluation(codes, posts).scalars().get(metric) for one in seeds]
+    return None if None in found else _mean(found)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are defined; None where none is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def pooled(seeds: Sequence[OutOfFold], resampled: Mapping[str, FloatArray], codes: tuple[str, ...]) -> Pooled:

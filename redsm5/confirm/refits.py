@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -14,9 +14,10 @@ from pathlib import Path
 
 from redsm5.children import SERVER_GONE, ending, forked
 from redsm5.confirm.models import Refit
-from redsm5.confirm.refit import KEPT, LOG, RefitTask, make_folder, read_refit, serve
+from redsm5.confirm.refit import GOES_ON, KEPT, LOG, RefitTask, clean_up, make_folder, read_refit, serve
 from redsm5.errors import UserError
 from redsm5.hpo.messages import Ended
+from redsm5.hpo.results import disk_fault
 from redsm5.hpo.trial import KILLS, batch_options, batches_of, half_batches
 from redsm5.hpo.trial_process import oom_kills
 
@@ -49,11 +50,13 @@ def run_refits(
         The results, in the order of the tasks.
 
     Raises:
-        UserError: A disk is full, or the folder of one is held by another process.
+        UserError: A disk is full or does not work, or the folder of one is held by another process.
     """
     results: dict[str, Refit] = {}
     for task in tasks:
-        if (found := read_refit(task)) is not None:
+        with _on_disk(task):
+            found = read_refit(task)
+        if found is not None:
             results[task.folder] = found
             tell(found, False)
     waiting = deque(task for task in tasks if task.folder not in results)
@@ -80,7 +83,9 @@ def run_refits(
 
 
 def _started(task: RefitTask, gpu: str | None, all_of_them: ExitStack) -> _Running:
-    if (begun := make_folder(task)) is not None and (batches := batches_of(Path(task.folder))):
+    with _on_disk(task):
+        begun = make_folder(task)
+    if begun is not None and (batches := batches_of(Path(task.folder))):
         # It goes on with those that it was begun with.
         task = replace(task, batches=tuple(batch_options(batches)), halvings=begun.halvings)
     until = all_of_them.enter_context(ExitStack())
@@ -111,13 +116,13 @@ def _again(task: RefitTask, how: Ended, kills: dict[str, int]) -> RefitTask | No
     """What is to be tried next where a training did not end; None where it is at its end."""
     folder = Path(task.folder)
     if how.how == "out of memory" and (smaller := half_batches(folder)) is not None:
-        shutil.rmtree(folder)  # another batch is another run
+        _remove(task)  # another batch is another run
         return replace(task, batches=tuple(batch_options(smaller.options)), halvings=task.halvings + 1)
     if how.how == "killed" and kills.get(task.folder, 0) < KILLS:
         kills[task.folder] = kills.get(task.folder, 0) + 1
         return task
     if how.how == "differs" and folder.exists():
-        shutil.rmtree(folder)
+        _remove(task)
         return replace(task, batches=())
     return None
 
@@ -125,8 +130,25 @@ def _again(task: RefitTask, how: Ended, kills: dict[str, int]) -> RefitTask | No
 def _result(task: RefitTask, how: Ended) -> Refit:
     if how.how == "machine":
         raise UserError(f"{task.name}: {how.detail}; the same command goes on")
-    found = read_refit(task) if how.how in KEPT else None
+    with _on_disk(task):
+        found = read_refit(task) if how.how in KEPT else None
+        if found is None:
+            clean_up(Path(task.folder), goes_on=how.how in GOES_ON)
     return found if found is not None else task.failed(how.detail or how.reason or how.how)
+
+
+def _remove(task: RefitTask) -> None:
+    with _on_disk(task):
+        shutil.rmtree(task.folder)
+
+
+@contextmanager
+def _on_disk(task: RefitTask) -> Iterator[None]:
+    """What goes wrong with a file in the block is a fault of the disk, and a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_fault(error, Path(task.folder)) from error
 
 
 class Clock:

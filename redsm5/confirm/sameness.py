@@ -17,10 +17,14 @@ from redsm5.metrics.evaluation import Frozen
 from redsm5.run.folder import RESUME_KEYS, is_one_of
 from redsm5.run.given import flat
 
+FORM = 2
+"""Of what a refit leaves; raised when that changes. 2: predictions have the candidates below null too."""
+
 
 class Of(Frozen):
     """What decides a refit, its seed and fold aside, which its folder is called after."""
 
+    form: int = Field(description="See ``FORM``.")
     redsm5: str = Field(description="Version.")
     config_sha256: str = Field(description="Hash of ``config_sha256``.")
     split_sha256: str = Field(description="Of the file that says which posts are trained on and tested.")
@@ -33,17 +37,20 @@ class Of(Frozen):
             config_sha256: Of the trial.
             split: Text of the split file.
         """
-        return cls(redsm5=__version__, config_sha256=config_sha256, split_sha256=_sha256(split))
+        return cls(form=FORM, redsm5=__version__, config_sha256=config_sha256, split_sha256=_sha256(split))
 
 
 def config_sha256(config: Path) -> str:
-    """Hash of what a config says, but where its files lie: a study may be moved.
+    """Hash of what a config says, but where its files lie: a study may be moved. What is no YAML is all that it says.
 
     Raises:
         OSError: It cannot be read.
-        yaml.YAMLError: It is no YAML.
     """
-    values: dict[str, Any] = flat(yaml.safe_load(config.read_text(encoding="utf-8")))
+    content = config.read_bytes()
+    try:
+        values: dict[str, Any] = flat(yaml.safe_load(content))
+    except yaml.YAMLError:
+        return hashlib.sha256(content).hexdigest()
     kept = {key: value for key, value in values.items() if not is_one_of(key, RESUME_KEYS)}
     return _sha256(json.dumps(kept, sort_keys=True, default=str))
 

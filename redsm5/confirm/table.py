@@ -20,6 +20,14 @@ def refit_line(refit: Refit, objective: str) -> str:
     return f"trial {refit.trial}, seed {refit.seed}, fold {refit.fold}: {ended}; {refit.epochs} epochs{less}"
 
 
+def refits_words(one: Candidate, found: Confirmation) -> str:
+    """How many refits a mean is over."""
+    asked = len(found.seeds) * found.folds
+    if one.refits == asked:
+        return f"{asked} refits"
+    return f"{one.refits} of {asked} refits, as {found.metric} is undefined on the folds of the others"
+
+
 def sentences(found: Confirmation) -> list[str]:
     """What it comes to."""
     refits = f"{len(found.seeds)} seeds x {found.folds} folds of {found.posts} posts by {found.authors} authors"
@@ -34,7 +42,7 @@ def sentences(found: Confirmation) -> list[str]:
     chosen = f"; it was chosen among {confirmed} by these very values, which flatters it a little"
     said.append(
         f"Trial {best.trial} is the confirmed best: {found.metric} {best.mean:.4f}"
-        f"{_interval(best.interval, found.level)}, mean over {len(found.seeds) * found.folds} refits"
+        f"{_interval(best.interval, found.level)}, mean over {refits_words(best, found)}"
         f"{chosen if confirmed > 1 else ''}. The search had it at {best.search_value:.4f}, rank {best.rank}."
     )
     return [*said, *_of_search(found), *_compared(found), *_decided(best)]
@@ -53,7 +61,7 @@ def _of_search(found: Confirmation) -> list[str]:
     if first.unselected_value is None or first.pooled_value is None:
         return [said]
     return [
-        f"{said} On the predictions of all folds together it has {first.pooled_value:.4f}, and "
+        f"{said} Its predictions of the posts that each refit had not seen give {first.pooled_value:.4f}, and "
         f"{first.unselected_value:.4f} on the {found.training_posts} posts that took no part in choosing it."
     ]
 
@@ -118,7 +126,7 @@ def rows(found: Confirmation) -> list[tuple[str, ...]]:
             (
                 str(one.trial),
                 f"{one.search_value:.4f}",
-                "failed" if one.mean is None else f"{one.mean:.4f}",
+                f"{one.mean:.4f}" if one.mean is not None else "failed" if one.failed else "undefined",
                 "" if one.interval is None else f"{one.interval.low:.4f} to {one.interval.high:.4f}",
                 "" if one.search_difference is None else f"{one.search_difference:+.4f}",
                 "" if less is None else f"{less.difference:+.4f}{_p(less.p_holm)}",

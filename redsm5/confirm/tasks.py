@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from redsm5.atomic import write_text_atomically
 from redsm5.cli import build_cli
@@ -22,6 +19,7 @@ from redsm5.hpo.results import CONFIG_FILE
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import TrialReport
+from redsm5.run.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,14 @@ class Asked:
         seeds: How many trainings of each fold.
         folds: Of the training and validation posts.
         workers: Trainings at a time.
+        places: Options of ``redsm5 fit`` that say where the files of the corpus lie here.
     """
 
     top: int = 5
     seeds: int = 3
     folds: int = 5
     workers: int = 1
+    places: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -66,23 +66,33 @@ class Chosen:
     refused: str
 
 
-def chosen(study: Study, reports: Sequence[TrialReport]) -> tuple[list[Chosen], Corpus]:
+def chosen(study: Study, reports: Sequence[TrialReport], places: Sequence[str] = ()) -> tuple[list[Chosen], Corpus]:
     """The trials with their configs, and the corpus, which is the same for all.
 
+    Args:
+        study: The study.
+        reports: Of the trials.
+        places: As in ``Asked``.
+
     Raises:
-        UserError: A config is on another machine, or not one of them can be used, or the corpus cannot be read.
+        UserError: A trial is on another machine, or not one of them can be used, or the corpus cannot be read.
     """
     made, corpus = [], None
     for report in reports:
         path, refused = _config(study, report), ""
+        encoder = report.params.get("encoder")
         try:
-            config = build_cli(["--config", str(path)], parse_only=True).config
+            config = build_cli(["--config", str(path), *places], parse_only=True).config
         except UserError as error:
             refused = str(error)
         else:
             corpus = corpus or corpus_of(config.data)
-        encoder = str(report.params.get("encoder") or _values(path)["model"]["encoder"]["id"])
-        made.append(Chosen(report, path, config_sha256(path), encoder, refused))
+            encoder = encoder or config.model.encoder.id
+        try:
+            sha256 = config_sha256(path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        made.append(Chosen(report, path, sha256, str(encoder or "unknown"), refused))
     if corpus is None:
         raise UserError(f"none of the best trials can be trained again: {made[0].refused}")
     return made, corpus
@@ -120,7 +130,11 @@ def splits_of(
 
 
 def tasks_of(
-    trials: Sequence[Chosen], splits: dict[tuple[int, int], Split], folder: Path, threads: int | None
+    trials: Sequence[Chosen],
+    splits: dict[tuple[int, int], Split],
+    folder: Path,
+    threads: int | None,
+    places: tuple[str, ...] = (),
 ) -> list[RefitTask]:
     """What is to be trained; writes the files of the splits, also over those that say something else.
 
@@ -129,6 +143,7 @@ def tasks_of(
         splits: By seed and fold.
         folder: Of all refits on these folds.
         threads: Of each training.
+        places: As in ``Asked``.
     """
     texts = {key: split_csv(split) for key, split in splits.items()}
     files = {key: _written(folder / f"seed-{key[0]}-fold-{key[1]}.csv", text) for key, text in texts.items()}
@@ -143,6 +158,7 @@ def tasks_of(
             objective=one.report.objective,
             of=Of.now(one.sha256, texts[seed, fold]),
             threads=threads,
+            places=places,
         )
         for one in trials
         for seed, fold in splits
@@ -155,15 +171,12 @@ def refit_folder(folder: Path, trial: int, seed: int, fold: int) -> Path:
 
 
 def _config(study: Study, report: TrialReport) -> Path:
-    path = trial_folder(study.folder, report.trial) / CONFIG_FILE
-    if not path.exists():
-        raise UserError(f"there is no {path}; trial {report.trial} ran on {report.worker.partition(':')[0]}: copy it")
-    return path
-
-
-def _values(config: Path) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load(config.read_text(encoding="utf-8"))
-    return values
+    folder = trial_folder(study.folder, report.trial)
+    for path in (config := folder / CONFIG_FILE, RunFolder(study.folder / report.run).split):
+        if not path.exists():
+            host = report.worker.partition(":")[0]
+            raise UserError(f"there is no {path}; trial {report.trial} ran on {host}: copy all of {folder} from there")
+    return config
 
 
 def _written(path: Path, text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from redsm5.atomic import write_text_atomically
 from redsm5.datamodules.corpus import Corpus
-from redsm5.datamodules.split import UNUSED, Split
+from redsm5.datamodules.split import UNUSED, Split, split_sha256
 from redsm5.errors import UserError
 
 MANIFEST_VERSION = 1
@@ -68,19 +68,37 @@ def read_manifest(path: str | Path, corpus: Corpus) -> Split:
     return _read(path, corpus)[0]
 
 
-def _read(path: str | Path, corpus: Corpus) -> tuple[Split, dict[str, Any]]:
+def manifest_sha256(path: str | Path) -> tuple[str, str]:
+    """Hashes of the corpus and of the split that a manifest is of.
+
+    Args:
+        path: A file of ``save_manifest``.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    split, _, known = _parsed(path)
+    return known, split_sha256(split)
+
+
+def _parsed(path: str | Path) -> tuple[Split, dict[str, Any], str]:
+    """The split, what decided it, and the hash of its corpus."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        known, saved, parts = content["corpus"]["sha256"], content["settings"], content["parts"]
+        known, saved, parts = str(content["corpus"]["sha256"]), content["settings"], content["parts"]
         split = Split(*(tuple(str(post) for post in parts[name]) for name in ("train", "val", "test")))
-        split = replace(split, unused=tuple(str(post) for post in parts.get(UNUSED, ())))
+        return replace(split, unused=tuple(str(post) for post in parts.get(UNUSED, ()))), saved, known
     except OSError as error:
         raise UserError(f"the split manifest {path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a split manifest, or is damaged; remove it to split again") from None
+
+
+def _read(path: str | Path, corpus: Corpus) -> tuple[Split, dict[str, Any]]:
+    split, saved, known = _parsed(path)
     if known != corpus.sha256:
         raise UserError(
-            f"the split manifest {path} belongs to another corpus (hash {str(known)[:12]}, now {corpus.sha256[:12]}): "
+            f"the split manifest {path} belongs to another corpus (hash {known[:12]}, now {corpus.sha256[:12]}): "
             "use the corpus it was made for, or another run_dir to split the changed one"
         )
     if sorted((*split.train, *split.val, *split.test, *split.unused)) != sorted(post.id for post in corpus.posts):

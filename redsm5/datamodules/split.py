@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -49,6 +51,11 @@ class Split:
     def part(self, name: Part) -> tuple[str, ...]:
         """Post ids of one part."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+
+def split_sha256(split: Split) -> str:
+    """Hash of the ids of each part."""
+    return hashlib.sha256(json.dumps(astuple(split)).encode()).hexdigest()
 
 
 def make_split(corpus: Corpus, *, fractions: tuple[float, float, float], seed: int, group_by: GroupBy) -> Split:

@@ -101,6 +101,11 @@ class Plan:
         return EarlyStopping(monitor=self.objective).mode  # type: ignore[arg-type]
 
     @property
+    def on_cpu(self) -> bool:
+        """Whether trials run on the CPU, whatever GPUs there are."""
+        return bool(self.config["trainer"]["accelerator"] == "cpu")
+
+    @property
     def searched(self) -> tuple[Objective, ...]:
         """What is optimised, the main objective first."""
         return objectives_of(self.objectives)
@@ -166,9 +171,8 @@ class Study:
 
     def bounds(self, tell: Callable[[str], None]) -> Bounds:
         """What fits into the memory of this machine."""
-        on_cpu = self.plan.config["trainer"]["accelerator"] == "cpu"
-        shared = self.settings.workers if on_cpu or not gpus() else 1
-        return Bounds.here(default_file(), tell=tell, on_cpu=on_cpu, workers=shared)
+        shared = self.settings.workers if self.plan.on_cpu or not gpus() else 1
+        return Bounds.here(default_file(), tell=tell, on_cpu=self.plan.on_cpu, workers=shared)
 
     def base_args(self) -> list[str]:
         """Options of a fit before anything is drawn."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from redsm5.children import ChildDied, Tell, in_child
+from redsm5.datamodules.split import split_sha256
 from redsm5.errors import UserError
 
 
@@ -54,5 +53,4 @@ def _read(args: list[str], tell: Tell) -> StudyCorpus | UserError:
         corpus, split = corpus_and_split(build_cli(args, parse_only=True).config)
     except UserError as error:
         return error
-    parts = json.dumps(astuple(split)).encode()
-    return StudyCorpus(len(split.train), corpus.sha256, hashlib.sha256(parts).hexdigest())
+    return StudyCorpus(len(split.train), corpus.sha256, split_sha256(split))

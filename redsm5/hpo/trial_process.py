@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -102,12 +103,17 @@ class TrialProcess:
                     said, heard = size, time.monotonic()
                 if time.monotonic() - heard > self._stuck_seconds:
                     return STUCK
-            try:
-                return int(pipe.recv())
-            except (EOFError, ConnectionResetError):
-                process.join()
-                code = process.exitcode or 0
-                return code if code >= 0 else 128 - code
+            return code_of_stage(process, pipe)
+
+
+def code_of_stage(process: BaseProcess, pipe: Connection) -> int:
+    """Wait for a process of ``serve_stage``; its exit code, as a shell has it."""
+    try:
+        return int(pipe.recv())
+    except (EOFError, ConnectionResetError):
+        process.join()
+        code = process.exitcode or 0
+        return code if code >= 0 else 128 - code
 
 
 def _size(log: str) -> int:

@@ -103,9 +103,12 @@ def _confirmed(trial: int, found: Confirmation) -> list[str]:
     one = candidate_of(found, trial)
     if one is None:
         return [f"{scope} This trial was not among them."]
-    if one.mean is None:
+    metric, trainings = found.metric, len(found.seeds) * found.folds
+    if one.failed:
         return [f"{scope} This trial is not confirmed: {len(one.failed)} of its trainings have failed."]
-    metric = found.metric
+    if one.mean is None:
+        return [f"{scope} This trial is not confirmed: `{metric}` is undefined on all of its folds."]
+    undefined = "" if one.refits == trainings else f" ({one.refits} of them: on the other folds it is undefined)"
     confirmed = sum(candidate.mean is not None for candidate in found.candidates)
     place = 1 + next(i for i, candidate in enumerate(found.candidates) if candidate.trial == trial)
     luck = (
@@ -117,15 +120,15 @@ def _confirmed(trial: int, found: Confirmation) -> list[str]:
         scope,
         "",
         f"- `{metric}` on the folds: {one.mean:.3f}{_interval(one.interval, found.level)}, mean over "
-        f"{len(found.seeds) * found.folds} trainings; place {place} of {confirmed}{luck}",
+        f"{trainings} trainings{undefined}; place {place} of {confirmed}{luck}",
         f"- difference to the search: {_signed(one.search_difference)} (its value there less this mean). Luck of the "
         f"choice is in it, and that these trainings had {found.refit_training_posts:.0f} posts, those of the search "
         f"{found.training_posts}",
     ]
     if one.pooled_value is not None and one.unselected_value is not None:
         lines.append(
-            f"- on the predictions of all folds together: {one.pooled_value:.3f}; on those {found.training_posts} "
-            f"posts alone that took no part in choosing it: {one.unselected_value:.3f}"
+            f"- on the posts that each training had not seen, of all folds: {one.pooled_value:.3f}; on those "
+            f"{found.training_posts} posts alone that took no part in choosing it: {one.unselected_value:.3f}"
         )
     apart = [pair for pair in found.differences if trial in (pair.trial, pair.other)]
     return [*lines, *_differences(apart, found)] if apart else lines

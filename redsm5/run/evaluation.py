@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -48,12 +49,18 @@ FREE_KEYS = (
 is refused by its hash."""
 
 
-def run_on_part(args: list[str], part: Part) -> int:
-    """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides."""
+def run_on_part(args: list[str], part: Part, *, all_spans: bool = False) -> int:
+    """``redsm5 validate`` and ``redsm5 test``: a run folder, or ``--config RUN/config.yaml``, and overrides.
+
+    Args:
+        args: The command line.
+        part: The part.
+        all_spans: As for ``evaluate_part``.
+    """
     cli, folder = open_run(args, command="validate" if part == "val" else "test")
     with run_lock(folder.path), run_logs(folder.path, "validate" if part == "val" else "test"):
         again = part == "test" and folder.predictions("test").exists()
-        evaluate_part(cli, folder, part, console=Console())
+        evaluate_part(cli, folder, part, console=Console(), all_spans=all_spans)
         send_backlog(cli, folder)
         if again:
             print("the test part had been evaluated before; its figures were replaced", file=sys.stderr)
@@ -127,7 +134,9 @@ def predict_part(cli: ReDSM5CLI, folder: RunFolder, part: Part) -> list[Predicte
     return cli.model.predicted[part]
 
 
-def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console, tune: bool = False) -> None:
+def evaluate_part(
+    cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Console, tune: bool = False, all_spans: bool = False
+) -> None:
     """Predict, evaluate and write: predictions, report, view page, tables.
 
     Args:
@@ -136,6 +145,7 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
         part: The part.
         console: For the tables.
         tune: Tune the thresholds on this part and keep them, instead of those that the fit has tuned.
+        all_spans: Write the candidates below null too: hit@1 and MRR rank them, so that both can be computed again.
     """
     with interruptible():
         predicted = predict_part(cli, folder, part)
@@ -154,7 +164,8 @@ def evaluate_part(cli: ReDSM5CLI, folder: RunFolder, part: Part, *, console: Con
         thresholds = read_thresholds(folder, data.codes)
         note_edits(folder)
     evaluation = evaluate(gold, predicted, data.codes, thresholds, seed=cli.config.seed_everything)
-    write_text_atomically(folder.predictions(part), prediction_lines(predicted, data.codes, thresholds), mode=0o600)
+    lines = prediction_lines(predicted, data.codes, thresholds, min_score=-math.inf if all_spans else 0.0)
+    write_text_atomically(folder.predictions(part), lines, mode=0o600)
     seal(folder, folder.predictions(part))
     update_report(cli, folder, part, evaluation, thresholds)
     page = write_run_view(folder, part, corpus=data.corpus)

@@ -18,7 +18,8 @@ class PredictionFile:
     Attributes:
         codes: Criteria in the order of the outputs.
         thresholds: What the probabilities were compared with.
-        posts: In file order; candidates are the spans that beat null, and only those. Numbers are rounded.
+        posts: In file order; candidates are the spans that beat null, and only those, but in the files of
+            ``redsm5 confirm``, which hold all. Numbers are rounded.
         decisions: Per post, whether each criterion was decided positive.
     """
 

@@ -23,6 +23,8 @@ def serve(task, pipe):
         file.write(json.dumps([task.seed, task.fold, batch, accumulate]) + "\n")
     batching = {"class_path": "BatchSize", "init_args": {"train": batch, "eval": 64}}
     config = {"data": {"batching": batching, "max_length": 16}, "trainer": {"accumulate_grad_batches": accumulate}}
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "view-test.html").write_text("a post", encoding="utf-8")
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     if word == "killed" or (word == "killed once" and not (folder / "was-killed").exists()):
         (folder / "was-killed").touch()

@@ -154,6 +154,26 @@ def test_confirm_pools_the_predictions_of_all_folds(confirmed, tiny_corpus_dir):
         assert one["unselected_value"] == pytest.approx(np.mean(unselected))
 
 
+def test_pooled_rankings_of_spans_are_those_of_the_folds_by_their_pairs(confirmed):
+    """A right candidate below null is a hit in both; pairs are what hit@1 and MRR are means over."""
+    ranked = 0
+    for one in read(confirmed)["candidates"]:
+        found = {"hit_at_1": [], "mrr": []}
+        for seed in (1, 2):
+            folders = sorted(confirmed.glob(f"confirm/*/trial-{one['trial']:05d}/seed-{seed}/fold-*"))
+            parts = [json.loads((folder / "report.json").read_text())["evaluations"]["test"] for folder in folders]
+            pairs = [part["evidence_pairs"] for part in parts]
+            for key, values in found.items():
+                values.append(np.average([part["evidence_given_gold"][key] for part in parts], weights=pairs))
+        for key, values in found.items():
+            assert one["pooled"]["scores"][key] == pytest.approx(np.mean(values))
+        ranked += sum(found["hit_at_1"])
+        file = next(confirmed.glob(f"confirm/*/trial-{one['trial']:05d}/seed-1/fold-0/predictions-test.jsonl"))
+        scores = [span["score"] for line in file.open() for span in json.loads(line)["spans"]]
+        assert min(scores) < 0
+    assert ranked > 0
+
+
 def test_confirm_again_trains_nothing(confirmed, capfd):
     before = [(path, path.stat().st_mtime_ns) for path in sorted(confirmed.glob("confirm/**/refit.json"))]
     assert main(["confirm", str(confirmed), *ASKED]) == 0
@@ -183,7 +203,9 @@ def test_confirm_goes_on_where_it_was_ended(study, monkeypatch, capfd):
     assert len(refit_folders(study)) == 8
 
 
-def test_confirm_with_two_workers_comes_to_the_same(study, confirmed):
+def test_confirm_with_two_workers_comes_to_the_same(study, confirmed, monkeypatch):
+    """Trainings on the CPU need no GPU each."""
+    monkeypatch.setattr("redsm5.confirm.confirmation.gpus", lambda: 1)
     assert main(["confirm", str(study), *ASKED, "--workers", "2"]) == 0
     kept = {"trial", "seed", "fold", "failed", "value", "val_value", "best_epoch", "epochs"}
     apart = [[{key: refit[key] for key in kept} for refit in read(folder)["refits"]] for folder in (study, confirmed)]
@@ -229,6 +251,19 @@ def test_confirm_says_which_refits_failed_and_confirms_the_others(study, capfd):
     assert "failed" in capfd.readouterr().out
 
 
+def test_confirm_of_a_study_that_was_split_otherwise(tiny_corpus_dir, tiny_encoder, tmp_path):
+    """A split file leaves nothing of these settings to a refit; what may be torn apart is that of the study."""
+    split = ("--data.fractions=[0.6,0.2,0.2]", "--data.split_seed=3", "--data.group_by=post")
+    options = search_options(tiny_corpus_dir, tiny_encoder, tmp_path)
+    assert main(options("--n-trials", "1", "--trainer.max_epochs=1", *split)) == 0
+    assert main(["confirm", str(tmp_path / "study"), "--top", "1", "--seeds", "1", "--folds", "2"]) == 0
+    assert [one["failed"] for one in read(tmp_path / "study")["refits"]] == ["", ""]
+    for path in (tmp_path / "study").glob("confirm/*/seed-*-fold-*.csv"):
+        rows = [(row["post_id"].rsplit("_", 1)[0], row["split"]) for row in csv.DictReader(path.open(encoding="utf-8"))]
+        authors = [{author for author, part in rows if part in parts} for parts in (("test",), ("train", "val"))]
+        assert authors[0] & authors[1]
+
+
 def test_confirm_by_a_metric_that_folds_have_not_is_a_sentence_before_any_training(study, monkeypatch, capfd):
     def load(settings):
         found = load_study(settings)
@@ -240,6 +275,18 @@ def test_confirm_by_a_metric_that_folds_have_not_is_a_sentence_before_any_traini
     assert not (study / "confirm").exists()
 
 
+def test_confirm_of_a_study_whose_files_lie_elsewhere_now(study, tiny_corpus_dir, tmp_path, capfd):
+    for path in study.glob("trials/*/config.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(str(tiny_corpus_dir), str(tmp_path / "gone")), encoding="utf-8")
+    asked = ["confirm", str(study), "--top", "1", "--seeds", "1", "--folds", "2"]
+    assert main(asked) == 2
+    assert "gone" in capfd.readouterr().err
+    posts, annotations = (str(next(tiny_corpus_dir.glob(f"*{name}*"))) for name in ("posts", "annotations"))
+    assert main([*asked, "--data.posts", posts, f"--data.annotations={annotations}"]) == 0
+    assert [one["failed"] for one in read(study)["refits"]] == ["", ""]
+
+
 def _best(study):
     made = [json.loads(path.read_text(encoding="utf-8")) for path in study.glob("trials/*/report.json")]
     return sorted(made, key=lambda one: -one["value"])
@@ -248,6 +295,17 @@ def _best(study):
 def _no_config(study):
     for path in study.glob("trials/*/config.yaml"):
         path.unlink()
+
+
+def _no_run(study):
+    """Only the files of the trials were copied, not their runs."""
+    for path in study.glob("trials/*/attempt-*"):
+        shutil.rmtree(path)
+
+
+def _no_yaml(study):
+    for path in study.glob("trials/*/config.yaml"):
+        path.write_text("data: {", encoding="utf-8")
 
 
 def _no_refit(study):
@@ -264,7 +322,10 @@ WRONG = [
     (["--folds", "500"], "--folds 500 needs 501", None),
     (["--storage", "mongodb://x/y"], "--storage", None),
     (["--study", "other"], "the database has no study other", None),
-    ([], "copy it", _no_config),
+    (["--data.folds", "3"], "unrecognized arguments: --data.folds", None),
+    ([], "copy all of", _no_config),
+    ([], "copy all of", _no_run),
+    ([], "is not YAML", _no_yaml),
     ([], "oops", _no_refit),
 ]
 

@@ -44,7 +44,7 @@ def predictions(share, seed):
 def made(values, shares, *, objective="val_f1_macro", mode="max", failed=()):
     """A confirmation of trials 0, 1, ... with these values in 8 refits each, and predictions as good as the shares."""
     setup = Setup(
-        "s", "c", ("A", "B"), objective, metric_of(objective), mode, 9, 4, (1, 2), 0, SPLITS, frozenset(IDS[:70])
+        "s", "c", "p", ("A", "B"), objective, metric_of(objective), mode, 9, 4, (1, 2), 0, SPLITS, frozenset(IDS[:70])
     )
     trials = [
         Chosen(SimpleNamespace(trial=i, value=0.9), Path("config.yaml"), "sha", "enc", "") for i in range(len(values))
@@ -143,6 +143,16 @@ def test_candidate_with_a_failed_refit_is_not_confirmed_and_the_others_are():
     none = made([BASE], [0.9], failed=(0,))
     assert none.best is None
     assert "None of them was confirmed" in sentences(none)[1]
+
+
+def test_mean_says_over_how_many_refits_it_is():
+    found = made([[*BASE[:6], None, None], [None] * 8], [0.9, 0.9])
+    first, other = found.candidates
+    assert (first.refits, other.refits) == (6, 0)
+    assert first.mean == pytest.approx(np.mean(BASE[:6]))
+    assert "mean over 6 of 8 refits, as f1_macro is undefined on the folds of the others" in sentences(found)[1]
+    assert (other.mean, other.failed) == (None, [])
+    assert rows(found)[1][2] == "undefined"
 
 
 @pytest.mark.parametrize("objective", get_args(Monitor))

@@ -1,6 +1,8 @@
 """Refits one after another, whatever happens to some of them."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from redsm5.confirm.refits import run_refits
 from redsm5.confirm.sameness import Of
 from redsm5.errors import UserError
 
-OF = Of(redsm5="0", config_sha256="c", split_sha256="s")
+OF = Of(form=1, redsm5="0", config_sha256="c", split_sha256="s")
 
 
 @pytest.fixture(autouse=True)
@@ -53,16 +55,18 @@ def test_refit_out_of_memory_begins_again_with_half_the_batch(task):
 
 
 @pytest.mark.parametrize(
-    ("word", "said", "times"),
+    ("word", "said", "times", "goes_on"),
     [
-        ("never fits", "it was out of memory, in a sentence", 5),
-        ("killed", "was killed (SIGKILL", 3),
-        ("exits", "exit code 3", 1),
-        ("refused", "it was refused, in a sentence", 1),
-        ("crashed", "it was crashed, in a sentence", 1),
+        ("never fits", "it was out of memory, in a sentence", 5, False),
+        ("killed", "was killed (SIGKILL", 3, True),
+        ("exits", "exit code 3", 1, True),
+        ("refused", "it was refused, in a sentence", 1, False),
+        ("crashed", "it was crashed, in a sentence", 1, True),
     ],
 )
-def test_refit_that_cannot_be_trained_has_failed_and_the_others_are_trained(task, monkeypatch, word, said, times):
+def test_refit_that_cannot_be_trained_has_failed_and_the_others_are_trained(
+    task, monkeypatch, word, said, times, goes_on
+):
     monkeypatch.setattr(running, "oom_kills", lambda: 0)
     bad, good = task(word), task("good", trial=1)
     told = []
@@ -70,6 +74,8 @@ def test_refit_that_cannot_be_trained_has_failed_and_the_others_are_trained(task
     assert said in failed.failed
     assert failed.value is None
     assert len(tries(bad)) == times
+    assert not list(Path(bad.folder).glob("view-*.html"))
+    assert (Path(bad.folder) / "checkpoints").exists() == goes_on  # the next call goes on from them
     assert (trained.failed, trained.value) == ("", 0.5)
     assert told == [(0, True), (1, True)]
     Path(bad.config).write_text("good", encoding="utf-8")  # the next call tries it again, and not the other
@@ -107,12 +113,25 @@ def test_full_disk_stops_all_with_a_sentence(task):
         run(task("machine"), task("good", trial=1))
 
 
-@pytest.mark.parametrize("field", ["redsm5", "config_sha256", "split_sha256"])
-def test_refit_of_something_else_is_trained_again(task, field):
+@pytest.mark.parametrize("place", ["make_folder", "clean_up", "shutil.rmtree"])
+def test_disk_that_does_not_work_under_the_command_stops_all_with_a_sentence(task, monkeypatch, place):
+    def fails(*args, **more):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(f"redsm5.confirm.refits.{place}", fails)
+    one = task("fits 4" if place == "shutil.rmtree" else "crashed")
+    with pytest.raises(UserError, match="0-0 cannot be written: No space left on device; make room"):
+        run(one)
+
+
+@pytest.mark.parametrize(
+    ("field", "other"), [("form", 2), ("redsm5", "another"), ("config_sha256", "another"), ("split_sha256", "another")]
+)
+def test_refit_of_something_else_is_trained_again(task, field, other):
     one = task("good")
     run(one)
     (Path(one.folder) / "predictions-test.jsonl").touch()
-    other = replace(one, of=OF.model_copy(update={field: "another"}))
+    other = replace(one, of=OF.model_copy(update={field: other}))
     run(other)
     assert len(tries(one)) == 2
     assert {path.name for path in Path(one.folder).iterdir()} == {BEGUN, RESULT, "config.yaml"}
@@ -151,7 +170,7 @@ def test_kill_between_result_and_removal_is_made_good(task, tmp_path):
     one = task("good")
     run(one)
     folder = tmp_path / "refits" / "0-0"
-    (folder / "checkpoints" / "best").mkdir(parents=True)
+    (folder / "checkpoints").mkdir()
     (folder / "view-test.html").write_text("a post")
     run(one)
     assert {path.name for path in folder.iterdir()} == {BEGUN, RESULT, "config.yaml"}

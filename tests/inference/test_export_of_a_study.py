@@ -12,6 +12,7 @@ import redsm5
 from redsm5.cli import main
 from redsm5.confirm.models import Calibration
 from redsm5.confirm.sameness import config_sha256
+from redsm5.datamodules.manifest import manifest_sha256
 from redsm5.metrics.platt import Platt
 
 TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained."]
@@ -61,7 +62,9 @@ def write_confirmation(folder, best=7, **changes):
         )
         for one in found.candidates
     ]
-    found = found.model_copy(update={"candidates": candidates, **changes})
+    corpus, split = manifest_sha256(folder / "trials/00003/attempt-1/split.json")
+    of = {"corpus_sha256": corpus, "split_sha256": split}
+    found = found.model_copy(update={"candidates": candidates, **of, **changes})
     (folder / "confirm.json").write_text(found.model_dump_json(), encoding="utf-8")
     return {one.code: one for one in thresholds}
 
@@ -131,6 +134,15 @@ def test_confirmation_of_other_trials_is_left_out_and_said(searched, tmp_path, c
     assert "confirm.json is of other trials than are there now (trial 7)" in capfd.readouterr().err
     assert main(["export", str(searched), "--out", str(tmp_path / "other"), "--confirmed"]) == 2
     assert "trial 3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("other", ["corpus_sha256", "split_sha256"])
+def test_confirmation_on_other_posts_is_left_out_and_said(searched, tmp_path, capfd, other):
+    """The same configs, whose files hold something else."""
+    write_study(searched)
+    write_confirmation(searched, **{other: "another"})
+    assert "Whether it holds" not in exported(searched, tmp_path)
+    assert "confirm.json is of another corpus or split than trial 7, and left out" in capfd.readouterr().err
 
 
 def test_study_file_older_than_the_trial_is_left_out_and_said(searched, tmp_path, capfd):

@@ -49,13 +49,25 @@ def test_card_of_the_confirmed_best_compares_it_with_all_others():
         "`f1_macro` on the folds: 0.650 (95 % interval 0.550 to 0.750), mean over 15 trainings; place 1 of 3; as the",
         "difference to the search: +0.150",
         "these trainings had 67 posts, those of the search 84",
-        "all folds together: 0.660; on those 84 posts alone that took no part in choosing it: 0.670",
+        "had not seen, of all folds: 0.660; on those 84 posts alone that took no part in choosing it: 0.670",
         "| trial 3 less trial 7 | +0.040 | -0.020 to +0.100 | 0.400 | +0.050 | 0.020 |",
         "| trial 3 less trial 9 |",
         "by Holm over 2 pairs, not corrected for trial 3 being the best",
     ):
         assert said in text
     assert "Thresholds and calibration" not in text
+
+
+def test_card_says_on_how_many_folds_the_metric_is_defined():
+    found = confirmation((3, 0.65))
+    some, none = ({"refits": 12}, {"refits": 0, "mean": None, "pooled_value": None, "pooled": None})
+    for change, said in (
+        (some, "mean over 15 trainings (12 of them: on the other folds it is undefined); place 1 of 1"),
+        (none, "This trial is not confirmed: `f1_macro` is undefined on all of its folds."),
+    ):
+        one = found.candidates[0].model_copy(update=change)
+        changed = found.model_copy(update={"candidates": [one]})
+        assert said in search_sections(Origin(trial(), 1, study(), changed))
 
 
 def test_card_of_another_candidate_has_its_own_pair_only():
