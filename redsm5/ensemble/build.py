@@ -20,7 +20,7 @@ from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.manifest import read_manifest
 from redsm5.datamodules.reading import corpus_of
 from redsm5.datamodules.split import parts_of
-from redsm5.ensemble.averaging import architecture, averaged
+from redsm5.ensemble.averaging import architecture, averaged, folded
 from redsm5.ensemble.combination import Combine
 from redsm5.ensemble.comparison import METHODS, Arm, compare, ensemble_arm, method_name, model_arm
 from redsm5.ensemble.fitting import Weighting, fit_combination
@@ -121,10 +121,7 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
     gold = [gold_post(corpus, post_id) for post_id in split.val]
     candidates: list[_Candidate] = []
     for report, run in zip(chosen, runs, strict=True):
-        model = read_model(run.path)  # one at a time: five large ones do not fit everywhere
-        candidates.append(
-            _Candidate(report, run, _predict(model, corpus, gold), model.recipe.decoding, architecture(model))
-        )
+        candidates.append(_candidate(report, run, corpus, gold))
         tell(f"trial {report.trial} has predicted {len(gold)} validation posts ({len(candidates)} of {len(chosen)})")
     numbers, predicted = [report.trial for report in chosen], [one.predicted for one in candidates]
     decoding = _decoding(candidates)
@@ -196,6 +193,12 @@ def _corpus(study: Study, report: TrialReport) -> Corpus:
     return corpus_of(build_cli(["--config", str(config)], parse_only=True).config.data)
 
 
+def _candidate(report: TrialReport, run: RunFolder, corpus: Corpus, gold: Sequence[GoldPost]) -> _Candidate:
+    """A trial that has predicted; its model is let go: five large ones do not fit everywhere."""
+    model = folded(read_model(run.path))
+    return _Candidate(report, run, _predict(model, corpus, gold), model.recipe.decoding, architecture(model))
+
+
 def _predict(model: ModelFiles, corpus: Corpus, gold: Sequence[GoldPost]) -> list[PredictedPost]:
     """Predictions of the posts in their order; the network is let go afterwards."""
     predictor = NetworkPredictor(model)
@@ -204,11 +207,9 @@ def _predict(model: ModelFiles, corpus: Corpus, gold: Sequence[GoldPost]) -> lis
 
 
 def _decoding(candidates: Sequence[_Candidate]) -> SpanDecoding:
-    """Limits on the spans of the ensemble: the widest of its members'."""
+    """How many spans the ensemble has, and how much they may overlap: the widest limits of its members."""
     limits = [one.decoding for one in candidates]
-    return SpanDecoding(
-        max_spans=max(one.max_spans for one in limits), max_characters=max(one.max_characters for one in limits)
-    )
+    return SpanDecoding(max_spans=max(one.max_spans for one in limits), nms_iou=max(one.nms_iou for one in limits))
 
 
 def _averages(
@@ -223,7 +224,7 @@ def _averages(
         if len(group) > 1:
             trials = [one.report.trial for one in group]
             name = f"mean of the weights of {', '.join(map(str, trials))}"
-            posts = _predict(averaged(read_model(one.run.path) for one in group), corpus, gold)
+            posts = _predict(averaged(folded(read_model(one.run.path)) for one in group), corpus, gold)
             arms.append(model_arm(name, "averaged", trials, gold, posts))
             tell(f"the {name} has predicted them")
     return arms

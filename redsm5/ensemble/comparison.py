@@ -97,7 +97,7 @@ def ensemble_arm(
         trials: The models.
         gold: N posts.
         predicted: Of each model the same posts in the same order.
-        decoding: Limits on the spans.
+        decoding: How many spans, and how much they may overlap.
     """
 
     def learn(places: NDArray[np.int64]) -> Learned:

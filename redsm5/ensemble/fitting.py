@@ -46,7 +46,7 @@ def fit_combination(
         predicted: Of each of M models all of these posts, in the same order.
         combine: What is averaged.
         weighting: How much each model counts; ranks are no likelihoods, and cannot be ``fitted``.
-        decoding: Limits on the spans.
+        decoding: How many spans, and how much they may overlap.
 
     Returns:
         The combination and its thresholds.
@@ -72,7 +72,7 @@ def fit_combination(
         scaling=scaling,
         agreement=EVEN,
         max_spans=decoding.max_spans,
-        max_characters=decoding.max_characters,
+        nms_iou=decoding.nms_iou,
     )
     combined = combination(predicted)
     thresholds = fit_thresholds(gold, combined)

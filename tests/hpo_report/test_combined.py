@@ -33,7 +33,7 @@ def written(folder, *, gain=0.02):
         members=tuple(Member(trial=n, value=0.8, encoder="e", weight=0.5, folder=None, sha256=None) for n in (4, 2)),
         chosen="mean, equal weights",
         combination=Combination(
-            combine="mean", weights=(0.5, 0.5), ranks=None, scaling=None, agreement=0.3, max_spans=3, max_characters=90
+            combine="mean", weights=(0.5, 0.5), ranks=None, scaling=None, agreement=0.3, max_spans=3, nms_iou=0.5
         ),
         thresholds={},
         compared=(
