@@ -76,7 +76,7 @@ def fit_combination(
     )
     combined = combination(predicted)
     thresholds = fit_thresholds(gold, combined)
-    return combination.model_copy(update={"agreement": _agreement(gold, combined, thresholds)}), thresholds
+    return combination.model_copy(update={"agreement": fit_agreement(gold, combined, thresholds)}), thresholds
 
 
 def _labels(gold: Sequence[GoldPost], predicted: Sequence[PredictedPost]) -> BoolArray:
@@ -110,9 +110,16 @@ def _average_precision(labels: BoolArray, probabilities: FloatArray) -> float:
     return float(np.nan_to_num(crit.macro_average_precision(labels, probabilities)[0]))
 
 
-def _agreement(gold: Sequence[GoldPost], combined: Sequence[PredictedPost], thresholds: Thresholds) -> float:
-    """The share of the votes above which spans are best predicted; scores are relative to an even one."""
-    paired = pair_up(gold, combined)
+def fit_agreement(gold: Sequence[GoldPost], predicted: Sequence[PredictedPost], thresholds: Thresholds) -> float:
+    """The share of the votes above which spans are best predicted, by character F1 end to end.
+
+    Args:
+        gold: N validation posts.
+        predicted: A prediction for each; scores of spans are logits of the votes for them. Of a single model, whose
+            vote is the sigmoid of the margin over null, they are as it gives them.
+        thresholds: Of the criteria.
+    """
+    paired = pair_up(gold, predicted)
     decisions = crit.decide(paired.probabilities, thresholds)
 
     def score(share: float) -> float:

@@ -17,10 +17,12 @@ ENSEMBLE_VERSION: Literal[1] = 1
 """Raised when older versions cannot read the folder any more."""
 MAIN = "tuned_f1_macro"
 """The metric whose gains are told first."""
+RANKING = "fold_auprc_macro"
+"""How well posts are ranked within a fold, mean over folds: what is learned for each has a scale of its own there."""
 METRICS = {
     MAIN: "macro F1",
     "f1_macro": "at .5",
-    "auprc_macro": "AUPRC",
+    RANKING: "AUPRC",
     "hit_at_1": "hit@1",
     "end_to_end_evidence_char_f1": "chars",
 }
@@ -49,7 +51,8 @@ class Compared(Frozen):
     weights: tuple[float, ...] = Field(description="How much each counts; of all posts.")
     scores: dict[str, float] = Field(
         description="Metrics. What is learned of validation posts (weights, ranks, agreement, thresholds) is learned "
-        "of the other folds of them."
+        "of the other folds of them; so is the margin over null that the spans of a single model need. "
+        "fold_auprc_macro: AUPRC within a fold, mean over the folds with a positive, then over criteria."
     )
     intervals: dict[str, Interval] = Field(description="Of the scores, by a bootstrap over authors.")
     gains: dict[str, float] = Field(description="Scores less those of the best single trial.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 METRICS = {
     "f1_macro": "macro F1 at 0.5",
     "tuned_f1_macro": "macro F1 at tuned thresholds",
-    "auprc_macro": "macro AUPRC",
+    "fold_auprc_macro": "macro AUPRC, mean over folds",
     "hit_at_1": "hit@1 given the gold criteria",
     "end_to_end_evidence_char_f1": "character F1 end to end",
 }

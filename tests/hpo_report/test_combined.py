@@ -17,7 +17,7 @@ from redsm5.metrics.evaluation import Interval
 def arm(name, kind, trials, f1, gain=None, ends=None):
     return Compared(
         name=name, kind=kind, trials=trials, weights=(1 / len(trials),) * len(trials),
-        scores={"tuned_f1_macro": f1, "auprc_macro": 0.9}, intervals={},
+        scores={"tuned_f1_macro": f1, "fold_auprc_macro": 0.9}, intervals={},
         gains={} if gain is None else {"tuned_f1_macro": gain},
         gain_intervals={} if ends is None else {"tuned_f1_macro": Interval(low=ends[0], high=ends[1])},
     )  # fmt: skip
