@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="the exported ensemble (ensemble in the folder of the study)")
     parser.add_argument("--overwrite", action="store_true", help="replace an ensemble that is there")
+    parser.add_argument("--data.path", metavar="FOLDER", help="the corpus, where it lies elsewhere than for the search")
+    for name in ("posts", "annotations", "criteria"):
+        parser.add_argument(f"--data.{name}", metavar="FILE", help=f"its {name}, likewise")
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
 
@@ -39,11 +42,13 @@ def run(args: argparse.Namespace) -> int:
 
     from redsm5.ensemble.build import Asked, make_ensemble
     from redsm5.ensemble.models import FOLDER
+    from redsm5.ensemble.trials import PLACES
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
 
     out = None if args.out is None else Path(args.out).expanduser().absolute()
-    asked = Asked(args.top, args.combine, args.weights, out, args.overwrite)
+    places = {key: value for key in PLACES if (value := getattr(args, key)) is not None}
+    asked = Asked(args.top, args.combine, args.weights, out, args.overwrite, places)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = load_study(HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study))
     made = make_ensemble(study, asked, lambda line: print(line, flush=True))
@@ -98,7 +103,8 @@ def sentences(made: Ensemble) -> list[str]:
     percent = f"{100 * made.level:.0f} %"
     said = [
         f"{made.posts} validation posts by {made.authors} authors. Macro F1 is at tuned thresholds, character F1 "
-        f"(chars) end to end; what is learned of posts is learned of the other {made.folds - 1} of {made.folds} folds. "
+        f"(chars) end to end, AUPRC within folds; what is learned of posts (for a trial thresholds and the margin of "
+        f"spans) is learned of the other {made.folds - 1} of {made.folds} folds. "
         f"Gains in macro F1, with {percent} intervals of a paired bootstrap over authors. The trials were chosen on "
         "these posts, and their own figures flatter."
     ]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from report_samples import small_evaluation
 from search_samples import search
 
 from redsm5.ensemble.combination import Combination
@@ -36,6 +37,7 @@ def written(folder, *, gain=0.02):
             combine="mean", weights=(0.5, 0.5), ranks=None, scaling=None, agreement=0.3, max_spans=3, nms_iou=0.5
         ),
         thresholds={},
+        evaluation=small_evaluation(),
         compared=(
             arm("trial 4", "single", (4,), 0.8, 0.0, (0.0, 0.0)),
             arm("trial 2", "single", (2,), 0.7, -0.1, (-0.2, 0.0)),
