@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from redsm5.ensemble.models import Compared, Ensemble
+
+
+PLACES = {
+    "data.path": "folder of the corpus", "data.posts": "its posts", "data.annotations": "its annotations",
+    "data.criteria": "its criteria",
+}  # fmt: skip
+"""Options of ``redsm5 fit`` that may be others here than where the trials ran."""
+CORPUS = ("data.path", "data.posts", "data.annotations")
+"""Of them those that name the corpus together: one that is given does away with what a trial has of the others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="the exported ensemble (ensemble in the folder of the study)")
     parser.add_argument("--overwrite", action="store_true", help="replace an ensemble that is there")
-    parser.add_argument("--data.path", metavar="FOLDER", help="the corpus, where it lies elsewhere than for the search")
-    for name in ("posts", "annotations", "criteria"):
-        parser.add_argument(f"--data.{name}", metavar="FILE", help=f"its {name}, likewise")
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
+    places = parser.add_argument_group("where files lie here, if elsewhere than where the trials ran")
+    for key, says in PLACES.items():
+        places.add_argument(f"--{key}", metavar="PATH", help=says)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,13 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
     from redsm5.ensemble.build import Asked, make_ensemble
     from redsm5.ensemble.models import FOLDER
-    from redsm5.ensemble.trials import PLACES
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
 
     out = None if args.out is None else Path(args.out).expanduser().absolute()
-    places = {key: value for key in PLACES if (value := getattr(args, key)) is not None}
-    asked = Asked(args.top, args.combine, args.weights, out, args.overwrite, places)
+    asked = Asked(args.top, args.combine, args.weights, out, args.overwrite, places(vars(args)))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = load_study(HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study))
     made = make_ensemble(study, asked, lambda line: print(line, flush=True))
@@ -56,6 +64,18 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(sentences(made)))
     print(args.out or study.folder / FOLDER)
     return 0
+
+
+def places(given: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Options of ``redsm5 fit`` that say where files lie.
+
+    Args:
+        given: Of the command line; None where one was not given.
+    """
+    named = {key: given[key] for key in PLACES if given[key] is not None}
+    if named.keys() & set(CORPUS):
+        named = {**dict.fromkeys(CORPUS, "null"), **named}
+    return tuple(f"--{key}={value}" for key, value in named.items())
 
 
 def table(made: Ensemble) -> Table:

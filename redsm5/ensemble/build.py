@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Asked:
         weighting: How much each counts.
         out: Folder; None for the one in the study's.
         overwrite: Whether an ensemble that is there is replaced.
-        places: Where the corpus lies now, as ``corpus_here`` takes it.
+        places: Options of ``redsm5 fit`` that say where the corpus lies here.
     """
 
     top: int = 5
@@ -65,7 +65,7 @@ class Asked:
     weighting: Weighting = "equal"
     out: Path | None = None
     overwrite: bool = False
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -33,6 +33,11 @@ METHODS: tuple[tuple[Combine, Weighting], ...] = (
     ("rank", "greedy"),
 )
 """Combinations that are compared."""
+AREAS: dict[str, Callable[[BoolArray, FloatArray], float]] = {
+    "auroc": crit.auroc,
+    "auprc": lambda labels, scores: float(crit.average_precision(labels, scores)[0]),
+}
+"""What compares posts with each other, by its name in an evaluation."""
 
 
 def method_name(combine: Combine, weighting: Weighting) -> str:
@@ -146,7 +151,7 @@ class Judged:
         return {**found, RANKING: crit.fold_average_precision(labels, probabilities, self.folds, weights)}
 
     def evaluation(self, codes: tuple[str, ...], thresholds: Thresholds, *, bootstrap: int, seed: int) -> Evaluation:
-        """The same in full.
+        """The same in full; AUROC and AUPRC too are means of the folds where they are defined.
 
         Args:
             codes: Of the criteria.
@@ -155,7 +160,23 @@ class Judged:
             seed: Of these.
         """
         gold, predicted = self.paired.gold, self.paired.predicted
-        return evaluate(gold, predicted, codes, thresholds, bootstrap=bootstrap, seed=seed, tuned=self.tuned)
+        whole = evaluate(gold, predicted, codes, thresholds, bootstrap=bootstrap, seed=seed, tuned=self.tuned)
+        areas = {name: [self._mean_of_folds(area, k) for k in range(len(codes))] for name, area in AREAS.items()}
+        return whole.model_copy(
+            update={
+                "criteria": tuple(
+                    one.model_copy(update={name: values[k] for name, values in areas.items()})
+                    for k, one in enumerate(whole.criteria)
+                ),
+                **{f"{name}_macro": _mean(values) for name, values in areas.items()},
+                "intervals": {key: ends for key, ends in whole.intervals.items() if key != "auprc_macro"},
+            }
+        )
+
+    def _mean_of_folds(self, area: Callable[[BoolArray, FloatArray], float], k: int) -> float | None:
+        labels, probabilities = self.paired.labels[:, k], self.paired.probabilities[:, k]
+        found = [area(labels[i], probabilities[i]) for i in (self.folds == fold for fold in np.unique(self.folds))]
+        return _mean([None if np.isnan(value) else value for value in found])
 
     @cached_property
     def _decisions(self) -> dict[str, BoolArray]:
@@ -211,6 +232,12 @@ def compare(judged: Sequence[Judged], resamples: FloatArray) -> tuple[Compared, 
         )
         for one, point, values in zip(judged, points, spread, strict=True)
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are defined; None where none is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _less(post: PredictedPost, margin: float) -> PredictedPost:

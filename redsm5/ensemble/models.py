@@ -81,6 +81,6 @@ class Ensemble(Frozen):
     thresholds: dict[str, float] = Field(description="Per criterion, from all validation posts.")
     evaluation: Evaluation = Field(
         description="Of it on the validation posts, as in compared: decided and bound by what the other folds say. The "
-        "thresholds that stand in it are those from all posts; AUPRC is of the posts of all folds together."
+        "thresholds that stand in it are those from all posts; AUROC and AUPRC are means of the folds."
     )
     compared: tuple[Compared, ...] = Field(description="Singles, ensembles, averages of weights.")

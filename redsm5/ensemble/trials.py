@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -17,11 +17,6 @@ from redsm5.hpo.retention import refit_run, trial_folder
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import TrialReport
 from redsm5.run.folder import RunFolder
-
-PLACES = ("data.path", "data.posts", "data.annotations", "data.criteria")
-"""Where a corpus lies, in a config."""
-ONE_PLACE = PLACES[:3]
-"""Of these either the first one is given or the others."""
 
 
 def weights_of(study: Study, report: TrialReport, top: int) -> RunFolder:
@@ -51,19 +46,18 @@ def weights_of(study: Study, report: TrialReport, top: int) -> RunFolder:
     )
 
 
-def corpus_here(study: Study, report: TrialReport, places: Mapping[str, str]) -> Corpus:
+def corpus_here(study: Study, report: TrialReport, places: Sequence[str]) -> Corpus:
     """The corpus of a study, which may lie elsewhere now than where the trial ran.
 
     Args:
         study: The study.
         report: Of any of its trials.
-        places: Of ``PLACES`` those that are others here.
+        places: Options of ``redsm5 fit`` that say where it lies here.
 
     Raises:
         UserError: It is not there, or cannot be read.
     """
-    named = {**(dict.fromkeys(ONE_PLACE, "null") if places.keys() & set(ONE_PLACE) else {}), **places}
-    args = ["--config", str(_config(study, report)), *(f"--{key}={value}" for key, value in named.items())]
+    args = ["--config", str(_config(study, report)), *places]
     try:
         return corpus_of(build_cli(args, parse_only=True, elsewhere=True).config.data)
     except UserError as error:

@@ -158,7 +158,7 @@ def _confirmed(ensemble: Ensemble, origin: Origin) -> list[str]:
         f"Confirmed is the mean of `{found.metric}` over these trainings, with its {percent} % interval; the luck of "
         f"the choice is in the difference to the search. Best less this: trial {found.best}, the confirmed best one, "
         "less this one, over trainings with the same seed and fold, with p of the corrected resampled t-test. Pooled: "
-        "on the predictions of all folds together, with p of a paired bootstrap over authors. Both p by Holm over "
-        f"{len(found.differences)} pairs.",
+        "on the posts of all folds that each had not seen, with p of a paired bootstrap over authors. Both p by Holm "
+        f"over {len(found.differences)} pairs.",
         "",
     ]

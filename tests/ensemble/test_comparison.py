@@ -158,6 +158,8 @@ def test_evaluation_has_the_decisions_of_the_folds_and_the_thresholds_it_is_give
     found = judged.evaluation(("a", "b", "c"), (0.1, 0.2, 0.3), bootstrap=0, seed=0)
     scores = judged.scores(np.ones((1, 60)))
     assert [one.threshold for one in found.criteria] == [0.1, 0.2, 0.3]
+    assert found.auprc_macro == pytest.approx(scores["fold_auprc_macro"][0])
+    assert np.mean([one.auprc for one in found.criteria]) == pytest.approx(found.auprc_macro)
     assert np.mean([one.tuned.f1 for one in found.criteria]) == pytest.approx(scores["tuned_f1_macro"][0])
     assert found.scalars()["end_to_end_evidence_char_f1"] == pytest.approx(scores["end_to_end_evidence_char_f1"][0])
 

@@ -15,7 +15,6 @@ from searches import reports, search_options
 
 import redsm5
 from redsm5.cli import main
-from redsm5.confirm.sameness import config_sha256
 from redsm5.datamodules.reading import read_corpus
 from redsm5.report.schema import report_schema
 
@@ -190,24 +189,21 @@ def test_study_whose_corpus_lies_elsewhere_is_combined_where_it_is_named(searche
     assert "another corpus" in capsys.readouterr().err
 
 
-def test_confirmed_members_are_on_the_card(searched, tmp_path):
-    folder = shutil.copytree(searched, tmp_path / "study", ignore=shutil.ignore_patterns("ensemble"))
-    best = sorted(reports(folder), key=lambda r: (-r["value"], r["metrics"]["val_loss"], r["trial"]))[:3]
+def test_confirmed_members_are_on_the_card(searched, tmp_path, monkeypatch):
+    from redsm5.ensemble import build as module
+
+    best = sorted(reports(searched), key=lambda r: (-r["value"], r["metrics"]["val_loss"], r["trial"]))[:3]
     first, second, third = (report["trial"] for report in best)
-    found = confirmation((second, 0.65), (third, 0.6), (first, 0.55))
-    candidates = [
-        one.model_copy(update={"config_sha256": config_sha256(folder / f"trials/{one.trial:05d}/config.yaml")})
-        for one in found.candidates
-    ]
-    found = found.model_copy(update={"candidates": candidates})
-    (folder / "confirm.json").write_text(found.model_dump_json(), encoding="utf-8")
-    assert main(["ensemble", str(folder), "--top", "2"]) == 0
-    card = (folder / "ensemble" / "README.md").read_text(encoding="utf-8")
+    found, real = confirmation((second, 0.65), (third, 0.6), (first, 0.55)), module.origin_of
+    monkeypatch.setattr(module, "origin_of", lambda *args, **named: replace(real(*args, **named), confirmation=found))
+    out = tmp_path / "out"
+    assert main(["ensemble", str(searched), "--top", "2", "--out", str(out)]) == 0
+    card = (out / "README.md").read_text(encoding="utf-8")
     assert "The best 3 trials, 2 of the 2 members among them, were trained again on 3 seeds x 5 folds" in card
     assert f"| {second} | 0.8000 | 0.6500 | 0.5500 to 0.7500 | +0.1500 |" in card
     assert f"| {first} | 0.8000 | 0.5500 | 0.5500 to 0.7500 | +0.2500 | +0.0400, p 0.400 |" in card
     assert f"\n| {third} |" not in card
-    member = (folder / f"ensemble/members/{second:05d}/README.md").read_text(encoding="utf-8")
+    member = (out / f"members/{second:05d}/README.md").read_text(encoding="utf-8")
     assert "place 1 of 3" in member
 
 
