@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from redsm5.ensemble.models import Compared, Ensemble
+
+
+PLACES = {
+    "data.path": "folder of the corpus", "data.posts": "its posts", "data.annotations": "its annotations",
+    "data.criteria": "its criteria",
+}  # fmt: skip
+"""Options of ``redsm5 fit`` that may be others here than where the trials ran."""
+CORPUS = ("data.path", "data.posts", "data.annotations")
+"""Of them those that name the corpus together: one that is given does away with what a trial has of the others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an ensemble that is there")
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
+    places = parser.add_argument_group("where files lie here, if elsewhere than where the trials ran")
+    for key, says in PLACES.items():
+        places.add_argument(f"--{key}", metavar="PATH", help=says)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.hpo.study import load_study
 
     out = None if args.out is None else Path(args.out).expanduser().absolute()
-    asked = Asked(args.top, args.combine, args.weights, out, args.overwrite)
+    asked = Asked(args.top, args.combine, args.weights, out, args.overwrite, places(vars(args)))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = load_study(HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study))
     made = make_ensemble(study, asked, lambda line: print(line, flush=True))
@@ -51,6 +64,18 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(sentences(made)))
     print(args.out or study.folder / FOLDER)
     return 0
+
+
+def places(given: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Options of ``redsm5 fit`` that say where files lie.
+
+    Args:
+        given: Of the command line; None where one was not given.
+    """
+    named = {key: given[key] for key in PLACES if given[key] is not None}
+    if named.keys() & set(CORPUS):
+        named = {**dict.fromkeys(CORPUS, "null"), **named}
+    return tuple(f"--{key}={value}" for key, value in named.items())
 
 
 def table(made: Ensemble) -> Table:
@@ -98,7 +123,8 @@ def sentences(made: Ensemble) -> list[str]:
     percent = f"{100 * made.level:.0f} %"
     said = [
         f"{made.posts} validation posts by {made.authors} authors. Macro F1 is at tuned thresholds, character F1 "
-        f"(chars) end to end; what is learned of posts is learned of the other {made.folds - 1} of {made.folds} folds. "
+        f"(chars) end to end, AUPRC within folds; what is learned of posts (for a trial thresholds and the margin of "
+        f"spans) is learned of the other {made.folds - 1} of {made.folds} folds. "
         f"Gains in macro F1, with {percent} intervals of a paired bootstrap over authors. The trials were chosen on "
         "these posts, and their own figures flatter."
     ]

@@ -10,25 +10,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from redsm5 import __version__
-from redsm5.cli import build_cli
+from redsm5.confirm.origin import origin_of
 from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.criteria import load_criteria
 from redsm5.datamodules.gold import gold_post
 from redsm5.datamodules.manifest import read_manifest
-from redsm5.datamodules.reading import corpus_of
 from redsm5.datamodules.split import parts_of
-from redsm5.ensemble.averaging import architecture, averaged
+from redsm5.ensemble.averaging import architecture, averaged, folded
 from redsm5.ensemble.combination import Combine
-from redsm5.ensemble.comparison import METHODS, Arm, compare, ensemble_arm, method_name, model_arm
+from redsm5.ensemble.comparison import METHODS, Arm, compare, ensemble_arm, judge, method_name, model_arm
 from redsm5.ensemble.fitting import Weighting, fit_combination
 from redsm5.ensemble.models import ENSEMBLE_FILE, FOLDER, Ensemble, Member
+from redsm5.ensemble.trials import corpus_here, encoder_of, weights_of
 from redsm5.errors import UserError
 from redsm5.hpo.records import best_first, read_records
-from redsm5.hpo.results import CONFIG_FILE
-from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.study import Study
 from redsm5.inference.ensemble_card import ensemble_card
 from redsm5.inference.export import export, put_in_place
@@ -39,6 +36,7 @@ from redsm5.inference.predictor import chunks
 from redsm5.metrics.bootstrap import LEVEL, author_weights
 from redsm5.metrics.records import GoldPost, PredictedPost
 from redsm5.modules.decoding import SpanDecoding
+from redsm5.report.search_card import search_sections
 from redsm5.report.study_models import TrialReport
 from redsm5.report.writing import read_report
 from redsm5.run.folder import RunFolder
@@ -59,6 +57,7 @@ class Asked:
         weighting: How much each counts.
         out: Folder; None for the one in the study's.
         overwrite: Whether an ensemble that is there is replaced.
+        places: Options of ``redsm5 fit`` that say where the corpus lies here.
     """
 
     top: int = 5
@@ -66,6 +65,7 @@ class Asked:
     weighting: Weighting = "equal"
     out: Path | None = None
     overwrite: bool = False
+    places: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -113,18 +113,15 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
     refuse_existing(out, overwrite=asked.overwrite)
     records = read_records(study.optuna)
     chosen = best_first(records.ended, study.plan.direction.name.lower())[: asked.top]
-    runs = [_run(study, report, len(chosen)) for report in chosen]
+    runs = [weights_of(study, report, len(chosen)) for report in chosen]
     if len(chosen) < asked.top:
         raise UserError(f"{study.folder} has {len(chosen)} trials that were trained to their end; --top is {asked.top}")
-    corpus = _corpus(study, chosen[0])
+    corpus = corpus_here(study, chosen[0], asked.places)
     split = read_manifest(runs[0].split, corpus)
     gold = [gold_post(corpus, post_id) for post_id in split.val]
     candidates: list[_Candidate] = []
     for report, run in zip(chosen, runs, strict=True):
-        model = read_model(run.path)  # one at a time: five large ones do not fit everywhere
-        candidates.append(
-            _Candidate(report, run, _predict(model, corpus, gold), model.recipe.decoding, architecture(model))
-        )
+        candidates.append(_candidate(report, run, corpus, gold))
         tell(f"trial {report.trial} has predicted {len(gold)} validation posts ({len(candidates)} of {len(chosen)})")
     numbers, predicted = [report.trial for report in chosen], [one.predicted for one in candidates]
     decoding = _decoding(candidates)
@@ -134,11 +131,14 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
         *_averages(candidates, corpus, gold, tell),
     ]
     folds = _folds(corpus, gold, study)
-    compared = compare(arms, gold, folds, author_weights([g.author for g in gold], RESAMPLES, study.plan.seed))
+    judged = [judge(arm, gold, folds) for arm in arms]
+    compared = compare(judged, author_weights([g.author for g in gold], RESAMPLES, study.plan.seed))
     tell("compared; exporting")
     combination, thresholds = fit_combination(
         gold, predicted, combine=asked.combine, weighting=asked.weighting, decoding=decoding
     )
+    name = method_name(asked.combine, asked.weighting)
+    own = next(one for one in judged if one.arm.name == name)
     kept = [i for i, weight in enumerate(combination.weights) if weight > 0]
     ensemble = Ensemble(
         created=datetime.now(UTC),
@@ -154,9 +154,10 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
         level=LEVEL,
         resamples=RESAMPLES,
         members=tuple(_member(study, chosen[i], combination.weights[i]) for i in kept),
-        chosen=method_name(asked.combine, asked.weighting),
+        chosen=name,
         combination=combination.of(kept),
         thresholds=dict(zip(corpus.codes, thresholds, strict=True)),
+        evaluation=own.evaluation(corpus.codes, thresholds, bootstrap=RESAMPLES, seed=study.plan.seed),
         compared=compared,
     )
     return _write(ensemble, [candidates[i].run for i in kept], out, overwrite=asked.overwrite)
@@ -178,22 +179,10 @@ def refuse_existing(out: Path, *, overwrite: bool) -> None:
         raise UserError(f"{out} holds an ensemble; choose another --out, or add --overwrite")
 
 
-def _run(study: Study, report: TrialReport, asked: int) -> RunFolder:
-    run = RunFolder(study.folder / report.run)
-    if not run.path.is_dir():
-        host = report.worker.partition(":")[0]
-        raise UserError(f"there is no {run.path}; trial {report.trial} ran on {host}: copy its folder from there")
-    if run.kept.best() is None:
-        raise UserError(
-            f"the weights of trial {report.trial}, one of the best {asked}, are not kept; ask for a smaller --top, or "
-            f"train it again: redsm5 fit --config {trial_folder(study.folder, report.trial) / CONFIG_FILE}"
-        )
-    return run
-
-
-def _corpus(study: Study, report: TrialReport) -> Corpus:
-    config = trial_folder(study.folder, report.trial) / CONFIG_FILE
-    return corpus_of(build_cli(["--config", str(config)], parse_only=True).config.data)
+def _candidate(report: TrialReport, run: RunFolder, corpus: Corpus, gold: Sequence[GoldPost]) -> _Candidate:
+    """A trial that has predicted; its model is let go: five large ones do not fit everywhere."""
+    model = folded(read_model(run.path))
+    return _Candidate(report, run, _predict(model, corpus, gold), model.recipe.decoding, architecture(model))
 
 
 def _predict(model: ModelFiles, corpus: Corpus, gold: Sequence[GoldPost]) -> list[PredictedPost]:
@@ -204,11 +193,9 @@ def _predict(model: ModelFiles, corpus: Corpus, gold: Sequence[GoldPost]) -> lis
 
 
 def _decoding(candidates: Sequence[_Candidate]) -> SpanDecoding:
-    """Limits on the spans of the ensemble: the widest of its members'."""
+    """How many spans the ensemble has, and how much they may overlap: the widest limits of its members."""
     limits = [one.decoding for one in candidates]
-    return SpanDecoding(
-        max_spans=max(one.max_spans for one in limits), max_characters=max(one.max_characters for one in limits)
-    )
+    return SpanDecoding(max_spans=max(one.max_spans for one in limits), nms_iou=max(one.nms_iou for one in limits))
 
 
 def _averages(
@@ -223,7 +210,7 @@ def _averages(
         if len(group) > 1:
             trials = [one.report.trial for one in group]
             name = f"mean of the weights of {', '.join(map(str, trials))}"
-            posts = _predict(averaged(read_model(one.run.path) for one in group), corpus, gold)
+            posts = _predict(averaged(folded(read_model(one.run.path)) for one in group), corpus, gold)
             arms.append(model_arm(name, "averaged", trials, gold, posts))
             tell(f"the {name} has predicted them")
     return arms
@@ -242,11 +229,10 @@ def _folds(corpus: Corpus, gold: Sequence[GoldPost], study: Study) -> np.ndarray
 
 
 def _member(study: Study, report: TrialReport, weight: float) -> Member:
-    config = yaml.safe_load((trial_folder(study.folder, report.trial) / CONFIG_FILE).read_text(encoding="utf-8"))
     return Member(
         trial=report.trial,
         value=report.value or 0.0,
-        encoder=str(report.params.get("encoder") or config["model"]["encoder"]["id"]),
+        encoder=encoder_of(study, report),
         weight=weight,
         folder=f"{MEMBERS}/{report.trial:05d}",
         sha256=None,
@@ -256,15 +242,20 @@ def _member(study: Study, report: TrialReport, weight: float) -> Member:
 def _write(ensemble: Ensemble, runs: Sequence[RunFolder], out: Path, *, overwrite: bool) -> Ensemble:
     """Export the members and write the ensemble, whole or not at all."""
     aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
+    # None for a config that was trained again: that run is no trial.
+    origins = [origin_of(run.path.resolve(), confirmed=False, tell=lambda _: None) for run in runs]
     try:
         (aside / MEMBERS).mkdir(parents=True)
         members = []
-        for member, run in zip(ensemble.members, runs, strict=True):
+        for member, run, origin in zip(ensemble.members, runs, origins, strict=True):
             folder = aside / str(member.folder)
-            export(run.path, folder)
+            export(run.path, folder, search="" if origin is None else search_sections(origin))
             members.append(member.model_copy(update={"sha256": sha256_of(ExportFolder(folder).manifest)}))
         written = ensemble.model_copy(update={"members": tuple(members)})
-        card = ensemble_card(written, read_report(runs[0].report), load_criteria(str(runs[0].criteria)), out.name)
+        origin = next((one for one in origins if one is not None), None)
+        card = ensemble_card(
+            written, read_report(runs[0].report), load_criteria(str(runs[0].criteria)), out.name, origin
+        )
         (aside / "README.md").write_text(card, encoding="utf-8")
         (aside / ENSEMBLE_FILE).write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
         put_in_place(aside, out, overwrite)

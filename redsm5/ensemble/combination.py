@@ -43,12 +43,12 @@ class Combination(Frozen):
     scaling: tuple[Scaling, ...] | None = Field(description="Per criterion; null for mean.")
     agreement: float = Field(gt=0, lt=1, description="Share of the votes above which a span is predicted.")
     max_spans: int = Field(ge=1, description="Spans per post and criterion.")
-    max_characters: int = Field(ge=1, description="Longest span.")
+    nms_iou: float = Field(ge=0, le=1, description="A span that overlaps a better one by more than this is dropped.")
 
     @property
     def decoding(self) -> SpanDecoding:
-        """Limits on the spans."""
-        return SpanDecoding(max_spans=self.max_spans, max_characters=self.max_characters)
+        """Limits on the spans; those on length and score the members keep, each its own, before they vote."""
+        return SpanDecoding(max_spans=self.max_spans, nms_iou=self.nms_iou)
 
     def of(self, models: Sequence[int]) -> Combination:
         """The same for some of the models: those that have a weight.

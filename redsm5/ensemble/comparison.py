@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from redsm5.ensemble.combination import Combine
-from redsm5.ensemble.fitting import Weighting, fit_combination
-from redsm5.ensemble.models import Compared, Kind
+from redsm5.ensemble.fitting import Weighting, fit_agreement, fit_combination
+from redsm5.ensemble.models import RANKING, Compared, Kind
 from redsm5.metrics import criteria as crit
 from redsm5.metrics import evidence as ev
 from redsm5.metrics.bootstrap import percentile_interval
-from redsm5.metrics.evaluate import resampled_scores
-from redsm5.metrics.evaluation import Interval
-from redsm5.metrics.paired import FloatArray, pair_up
+from redsm5.metrics.evaluate import evaluate, resampled_scores
+from redsm5.metrics.evaluation import Evaluation, Interval
+from redsm5.metrics.paired import BoolArray, FloatArray, Paired, pair_up
 from redsm5.metrics.records import GoldPost, PredictedPost
 from redsm5.metrics.thresholds import Thresholds, fit_thresholds
 from redsm5.modules.decoding import SpanDecoding
@@ -31,6 +33,11 @@ METHODS: tuple[tuple[Combine, Weighting], ...] = (
     ("rank", "greedy"),
 )
 """Combinations that are compared."""
+AREAS: dict[str, Callable[[BoolArray, FloatArray], float]] = {
+    "auroc": crit.auroc,
+    "auprc": lambda labels, scores: float(crit.average_precision(labels, scores)[0]),
+}
+"""What compares posts with each other, by its name in an evaluation."""
 
 
 def method_name(combine: Combine, weighting: Weighting) -> str:
@@ -64,7 +71,7 @@ def model_arm(
     gold: Sequence[GoldPost],
     predicted: Sequence[PredictedPost],
 ) -> Arm:
-    """A model as it is: thresholds alone are learned.
+    """A model as it is; thresholds and the margin that a span needs are learned as those of an ensemble are.
 
     Args:
         name: In words.
@@ -75,8 +82,10 @@ def model_arm(
     """
 
     def learn(places: NDArray[np.int64]) -> Learned:
-        thresholds = fit_thresholds([gold[i] for i in places], [predicted[i] for i in places])
-        return lambda asked: [predicted[i] for i in asked], thresholds
+        seen = [gold[i] for i in places], [predicted[i] for i in places]
+        thresholds = fit_thresholds(*seen)
+        margin = float(logit(fit_agreement(*seen, thresholds)))
+        return lambda asked: [_less(predicted[i], margin) for i in asked], thresholds
 
     return Arm(name, kind, tuple(trials), (1 / len(trials),) * len(trials), learn)
 
@@ -97,7 +106,7 @@ def ensemble_arm(
         trials: The models.
         gold: N posts.
         predicted: Of each model the same posts in the same order.
-        decoding: Limits on the spans.
+        decoding: How many spans, and how much they may overlap.
     """
 
     def learn(places: NDArray[np.int64]) -> Learned:
@@ -114,26 +123,104 @@ def ensemble_arm(
     return Arm(method_name(combine, weighting), "ensemble", tuple(trials), whole.weights, learn)
 
 
-def compare(
-    arms: Sequence[Arm], gold: Sequence[GoldPost], folds: NDArray[np.int64], resamples: FloatArray
-) -> tuple[Compared, ...]:
-    """Score all arms on the same posts; what is learned for a post is learned of the other folds.
+@dataclass(frozen=True)
+class Judged:
+    """An arm on all posts, each of them by what was learned of the other folds.
+
+    Attributes:
+        arm: What is judged.
+        paired: N posts with K criteria.
+        folds: [N], the fold of each post.
+        tuned: [N, K], decisions at thresholds of the other folds.
+    """
+
+    arm: Arm
+    paired: Paired
+    folds: NDArray[np.int64]
+    tuned: BoolArray
+
+    def scores(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """The metrics of resampled posts, [B] each.
+
+        Args:
+            weights: [B, N], how often each post counts.
+        """
+        labels, probabilities = self.paired.labels, self.paired.probabilities
+        found = resampled_scores(self.paired, self._decisions, self._evidence, weights)
+        del found["auprc_macro"]  # of an order across folds
+        return {**found, RANKING: crit.fold_average_precision(labels, probabilities, self.folds, weights)}
+
+    def evaluation(self, codes: tuple[str, ...], thresholds: Thresholds, *, bootstrap: int, seed: int) -> Evaluation:
+        """The same in full; AUROC and AUPRC too are means of the folds where they are defined.
+
+        Args:
+            codes: Of the criteria.
+            thresholds: That stand in it: those from all posts.
+            bootstrap: Resamples of authors.
+            seed: Of these.
+        """
+        gold, predicted = self.paired.gold, self.paired.predicted
+        whole = evaluate(gold, predicted, codes, thresholds, bootstrap=bootstrap, seed=seed, tuned=self.tuned)
+        areas = {name: [self._mean_of_folds(area, k) for k in range(len(codes))] for name, area in AREAS.items()}
+        return whole.model_copy(
+            update={
+                "criteria": tuple(
+                    one.model_copy(update={name: values[k] for name, values in areas.items()})
+                    for k, one in enumerate(whole.criteria)
+                ),
+                **{f"{name}_macro": _mean(values) for name, values in areas.items()},
+                "intervals": {key: ends for key, ends in whole.intervals.items() if key != "auprc_macro"},
+            }
+        )
+
+    def _mean_of_folds(self, area: Callable[[BoolArray, FloatArray], float], k: int) -> float | None:
+        labels, probabilities = self.paired.labels[:, k], self.paired.probabilities[:, k]
+        found = [area(labels[i], probabilities[i]) for i in (self.folds == fold for fold in np.unique(self.folds))]
+        return _mean([None if np.isnan(value) else value for value in found])
+
+    @cached_property
+    def _decisions(self) -> dict[str, BoolArray]:
+        return {"": crit.decide(self.paired.probabilities), "tuned_": self.tuned}
+
+    @cached_property
+    def _evidence(self) -> dict[str, FloatArray]:
+        return {"": ev.given_gold(self.paired), "end_to_end_": ev.end_to_end(self.paired, self.tuned)}
+
+
+def judge(arm: Arm, gold: Sequence[GoldPost], folds: NDArray[np.int64]) -> Judged:
+    """Let an arm learn of all folds but one, and predict that one.
 
     Args:
-        arms: The first one is what the others are compared with.
+        arm: What is judged.
         gold: N posts.
         folds: [N], the fold of each post.
+    """
+    predicted: dict[int, PredictedPost] = {}
+    thresholds = np.empty((len(gold), len(gold[0].labels)))
+    for fold in np.unique(folds):
+        inside = np.flatnonzero(folds == fold)
+        predict, learned = arm.learn(np.flatnonzero(folds != fold))
+        predicted |= dict(zip(inside.tolist(), predict(inside), strict=True))
+        thresholds[inside] = learned
+    paired = pair_up(gold, [predicted[i] for i in range(len(gold))])
+    return Judged(arm, paired, folds, crit.decide(paired.probabilities, thresholds))
+
+
+def compare(judged: Sequence[Judged], resamples: FloatArray) -> tuple[Compared, ...]:
+    """Put arms side by side.
+
+    Args:
+        judged: On the same posts; the first one is what the others are compared with.
         resamples: [B, N], how often each post counts.
     """
-    judged = [_judged(arm, gold, folds) for arm in arms]
-    points = [scores(np.ones((1, len(gold)))) for scores in judged]
-    spread = [scores(resamples) for scores in judged]
+    points = [one.scores(np.ones((1, resamples.shape[1]))) for one in judged]
+    spread = [one.scores(resamples) for one in judged]
     return tuple(
         Compared(
-            name=arm.name,
-            kind=arm.kind,
-            trials=arm.trials,
-            weights=arm.weights,
+            name=one.arm.name,
+            kind=one.arm.kind,
+            trials=one.arm.trials,
+            weights=one.arm.weights,
             scores={key: float(value[0]) for key, value in point.items() if not np.isnan(value[0])},
             intervals=_intervals(values),
             gains={
@@ -143,25 +230,20 @@ def compare(
             },
             gain_intervals=_intervals({key: value - spread[0][key] for key, value in values.items()}),
         )
-        for arm, point, values in zip(arms, points, spread, strict=True)
+        for one, point, values in zip(judged, points, spread, strict=True)
     )
 
 
-def _judged(
-    arm: Arm, gold: Sequence[GoldPost], folds: NDArray[np.int64]
-) -> Callable[[FloatArray], dict[str, FloatArray]]:
-    """Metrics of an arm as a function of how often each post counts."""
-    predicted: dict[int, PredictedPost] = {}
-    thresholds = np.empty((len(gold), len(gold[0].labels)))
-    for fold in np.unique(folds):
-        inside = np.flatnonzero(folds == fold)
-        predict, learned = arm.learn(np.flatnonzero(folds != fold))
-        predicted |= dict(zip(inside.tolist(), predict(inside), strict=True))
-        thresholds[inside] = learned
-    paired = pair_up(gold, [predicted[i] for i in range(len(gold))])
-    decisions = {"": crit.decide(paired.probabilities), "tuned_": crit.decide(paired.probabilities, thresholds)}
-    evidence = {"": ev.given_gold(paired), "end_to_end_": ev.end_to_end(paired, decisions["tuned_"])}
-    return lambda weights: resampled_scores(paired, decisions, evidence, weights)
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are defined; None where none is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _less(post: PredictedPost, margin: float) -> PredictedPost:
+    """A post whose spans are predicted above a margin, where they were above null."""
+    spans = tuple(tuple(replace(span, score=span.score - margin) for span in ranked) for ranked in post.candidates)
+    return replace(post, candidates=spans)
 
 
 def _intervals(values: dict[str, FloatArray]) -> dict[str, Interval]:

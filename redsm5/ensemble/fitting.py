@@ -46,7 +46,7 @@ def fit_combination(
         predicted: Of each of M models all of these posts, in the same order.
         combine: What is averaged.
         weighting: How much each model counts; ranks are no likelihoods, and cannot be ``fitted``.
-        decoding: Limits on the spans.
+        decoding: How many spans, and how much they may overlap.
 
     Returns:
         The combination and its thresholds.
@@ -72,11 +72,11 @@ def fit_combination(
         scaling=scaling,
         agreement=EVEN,
         max_spans=decoding.max_spans,
-        max_characters=decoding.max_characters,
+        nms_iou=decoding.nms_iou,
     )
     combined = combination(predicted)
     thresholds = fit_thresholds(gold, combined)
-    return combination.model_copy(update={"agreement": _agreement(gold, combined, thresholds)}), thresholds
+    return combination.model_copy(update={"agreement": fit_agreement(gold, combined, thresholds)}), thresholds
 
 
 def _labels(gold: Sequence[GoldPost], predicted: Sequence[PredictedPost]) -> BoolArray:
@@ -110,9 +110,16 @@ def _average_precision(labels: BoolArray, probabilities: FloatArray) -> float:
     return float(np.nan_to_num(crit.macro_average_precision(labels, probabilities)[0]))
 
 
-def _agreement(gold: Sequence[GoldPost], combined: Sequence[PredictedPost], thresholds: Thresholds) -> float:
-    """The share of the votes above which spans are best predicted; scores are relative to an even one."""
-    paired = pair_up(gold, combined)
+def fit_agreement(gold: Sequence[GoldPost], predicted: Sequence[PredictedPost], thresholds: Thresholds) -> float:
+    """The share of the votes above which spans are best predicted, by character F1 end to end.
+
+    Args:
+        gold: N validation posts.
+        predicted: A prediction for each; scores of spans are logits of the votes for them. Of a single model, whose
+            vote is the sigmoid of the margin over null, they are as it gives them.
+        thresholds: Of the criteria.
+    """
+    paired = pair_up(gold, predicted)
     decisions = crit.decide(paired.probabilities, thresholds)
 
     def score(share: float) -> float:

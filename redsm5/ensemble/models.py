@@ -7,20 +7,22 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from redsm5.ensemble.combination import Combination
-from redsm5.metrics.evaluation import Frozen, Interval
+from redsm5.metrics.evaluation import Evaluation, Frozen, Interval
 
 ENSEMBLE_FILE = "ensemble.json"
 """In the folder of an ensemble: what makes it one."""
 FOLDER = "ensemble"
 """Of the study: where an ensemble is exported unless it was asked for elsewhere."""
-ENSEMBLE_VERSION: Literal[1] = 1
+ENSEMBLE_VERSION: Literal[2] = 2
 """Raised when older versions cannot read the folder any more."""
 MAIN = "tuned_f1_macro"
 """The metric whose gains are told first."""
+RANKING = "fold_auprc_macro"
+"""How well posts are ranked within a fold, mean over folds: what is learned for each has a scale of its own there."""
 METRICS = {
     MAIN: "macro F1",
     "f1_macro": "at .5",
-    "auprc_macro": "AUPRC",
+    RANKING: "AUPRC",
     "hit_at_1": "hit@1",
     "end_to_end_evidence_char_f1": "chars",
 }
@@ -49,7 +51,8 @@ class Compared(Frozen):
     weights: tuple[float, ...] = Field(description="How much each counts; of all posts.")
     scores: dict[str, float] = Field(
         description="Metrics. What is learned of validation posts (weights, ranks, agreement, thresholds) is learned "
-        "of the other folds of them."
+        "of the other folds of them; so is the margin over null that the spans of a single model need. "
+        "fold_auprc_macro: AUPRC within a fold, mean over the folds with a positive, then over criteria."
     )
     intervals: dict[str, Interval] = Field(description="Of the scores, by a bootstrap over authors.")
     gains: dict[str, float] = Field(description="Scores less those of the best single trial.")
@@ -59,7 +62,7 @@ class Compared(Frozen):
 class Ensemble(Frozen):
     """The whole of ``ensemble.json``."""
 
-    ensemble_version: Literal[1] = Field(default=ENSEMBLE_VERSION, description="Version of the folder's form.")
+    ensemble_version: Literal[2] = Field(default=ENSEMBLE_VERSION, description="Version of the folder's form.")
     created: AwareDatetime = Field(description="When it was made, with time zone.")
     redsm5: str = Field(description="Version of redsm5 that wrote it.")
     study: str = Field(description="Name of the study.")
@@ -76,4 +79,8 @@ class Ensemble(Frozen):
     chosen: str = Field(description="Which of what was compared this is, by its name.")
     combination: Combination = Field(description="How the exported members are combined, in the order of members.")
     thresholds: dict[str, float] = Field(description="Per criterion, from all validation posts.")
+    evaluation: Evaluation = Field(
+        description="Of it on the validation posts, as in compared: decided and bound by what the other folds say. The "
+        "thresholds that stand in it are those from all posts; AUROC and AUPRC are means of the folds."
+    )
     compared: tuple[Compared, ...] = Field(description="Singles, ensembles, averages of weights.")

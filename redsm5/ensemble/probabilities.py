@@ -12,6 +12,8 @@ EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1: a model that is sure and wrong has no infinite loss."""
 STEPS, CONVERGED = 10_000, 1e-10
 """Of the expectation-maximisation: at most so many, and less than this of the mean log-likelihood gained by one."""
+LEAST = 1e-3
+"""Weight below which a model is left out: the steps shrink a weight by a share of itself, and never reach 0."""
 ROUNDS = 50
 """Models that greedy selection takes, the same ones again and again."""
 
@@ -21,7 +23,7 @@ def mixture_weights(labels: BoolArray, probabilities: FloatArray) -> FloatArray:
 
     The likelihood of a label is the mean of what the models give it. It is concave in the weights, and the steps of
     expectation-maximisation (Dempster, Laird and Rubin 1977) lead to its maximum: each weight becomes the mean share
-    of its model in the likelihoods.
+    of its model in the likelihoods. Models that come below ``LEAST`` are left out, and the others fitted again.
 
     Args:
         labels: [N, K].
@@ -29,6 +31,17 @@ def mixture_weights(labels: BoolArray, probabilities: FloatArray) -> FloatArray:
     """
     kept = np.clip(probabilities, EPSILON, 1 - EPSILON)
     given = np.where(labels, kept, 1 - kept).reshape(len(probabilities), -1)
+    taken = np.ones(len(given), dtype=np.bool_)
+    while True:
+        weights = np.zeros(len(given))
+        weights[taken] = _likeliest(given[taken])
+        if (weights[taken] >= LEAST).all():
+            return weights
+        taken = weights >= LEAST
+
+
+def _likeliest(given: FloatArray) -> FloatArray:
+    """Weights [M] of models that give labels likelihoods [M, L]."""
     weights = np.full(len(given), 1 / len(given))
     before = -np.inf
     for _ in range(STEPS):

@@ -15,13 +15,19 @@ from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 
 TRIALS = "trials"
-AFTER = ("confirm", "confirm.json", "ensemble", "report.html")
+REFITS = "refits"
+AFTER = ("confirm", "confirm.json", "ensemble", REFITS, "report.html")
 """In the folder of a study: what is made once the search is over, and is no part of what it takes."""
 
 
 def trial_folder(study: Path, number: int) -> Path:
     """Folder of a trial."""
     return study / TRIALS / f"{number:05d}"
+
+
+def refit_run(study: Path, number: int) -> Path:
+    """Folder of the run of a trial's config as a fit trains it again, unless told otherwise."""
+    return study / REFITS / f"{number:05d}"
 
 
 def prune_trial(folder: Path, run_dir: Path | None, *, keep_weights: bool) -> None:

@@ -50,7 +50,8 @@ def says(found: Combined) -> str:
     return (
         f"The best trials, what can be made of them, and by * what was exported, on the {found.posts} validation posts "
         f"by {found.authors} authors, when {found.trials} trials had ended. What is learned of posts (weights, ranks, "
-        f"thresholds) is learned of the other {found.folds - 1} of {found.folds} folds. Gains are in macro F1 at tuned "
+        f"thresholds, the margin of spans) is learned of the other {found.folds - 1} of {found.folds} folds; AUPRC is "
+        f"within folds. Gains are in macro F1 at tuned "
         f"thresholds over the best single trial. All trials were chosen on these posts, the best one most of all."
     )
 

@@ -80,7 +80,7 @@ def model_card(
         if part == "test"
         else "The test part was not evaluated: the validation part chose epoch and thresholds, so its figures flatter.",
         headline=_headline(evaluation),
-        table=_table(evaluation),
+        table=criteria_table(evaluation),
         posts=report.corpus.posts,
         notice=f"\n{SYNTHETIC}\n" if report.corpus.synthetic else "",
         calibrated="calibrated" if confirmed else "not calibrated",
@@ -140,7 +140,8 @@ def _headline(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _table(evaluation: Evaluation) -> str:
+def criteria_table(evaluation: Evaluation) -> str:
+    """Figures of each criterion, at tuned thresholds where there are any."""
     head = "| criterion | posts with it | threshold | precision | recall | F1 | AUPRC | hit@1 |"
     return "\n".join([head, "|---" * 8 + "|", *(_row(scores) for scores in evaluation.criteria)])
 

@@ -6,24 +6,36 @@ from collections.abc import Sequence
 from string import Template
 from typing import TYPE_CHECKING
 
-from redsm5.inference.card import SYNTHETIC, card_text, corpus_limits, corpus_source, criteria_lines
+from redsm5.confirm.table import HEAD, rows
+from redsm5.ensemble.models import MAIN, METRICS, RANKING
+from redsm5.inference.card import (
+    SYNTHETIC,
+    card_text,
+    corpus_limits,
+    corpus_source,
+    criteria_lines,
+    criteria_table,
+)
 
 if TYPE_CHECKING:
     from redsm5.datamodules.corpus import Criterion
     from redsm5.ensemble.models import Compared, Ensemble
     from redsm5.report.models import Report
+    from redsm5.report.search_card import Origin
 
-METRICS = {
+WORDS = {
     "f1_macro": "macro F1 at 0.5",
     "tuned_f1_macro": "macro F1 at tuned thresholds",
-    "auprc_macro": "macro AUPRC",
+    RANKING: "macro AUPRC, mean over folds",
     "hit_at_1": "hit@1 given the gold criteria",
     "end_to_end_evidence_char_f1": "character F1 end to end",
 }
 COMBINE = {"mean": "the mean of their probabilities", "rank": "the mean of the ranks of their probabilities"}
 
 
-def ensemble_card(ensemble: Ensemble, report: Report, criteria: Sequence[Criterion], name: str) -> str:
+def ensemble_card(
+    ensemble: Ensemble, report: Report, criteria: Sequence[Criterion], name: str, origin: Origin | None
+) -> str:
     """The card as Markdown.
 
     Args:
@@ -31,6 +43,7 @@ def ensemble_card(ensemble: Ensemble, report: Report, criteria: Sequence[Criteri
         report: Of the run of one member: all have the corpus in common.
         criteria: In the order of the outputs.
         name: Of the folder.
+        origin: Of one member: all have the search and its confirmation in common; None where no file says.
     """
     found = {one.name: one for one in ensemble.compared}
     return Template(card_text("ensemble_card.md")).substitute(
@@ -48,6 +61,10 @@ def ensemble_card(ensemble: Ensemble, report: Report, criteria: Sequence[Criteri
         weights=f"{ensemble.chosen.rpartition(' ')[2]} weights",
         agreement=f"{ensemble.combination.agreement:.2f}",
         table=_members(ensemble),
+        found="" if origin is None else "\n".join([*_search(origin), *_confirmed(ensemble, origin)]),
+        per_criterion=criteria_table(ensemble.evaluation),
+        best=ensemble.compared[0].name,
+        compared=_compared(ensemble),
         figures=_figures(ensemble, ensemble.compared[0], found[ensemble.chosen]),
         limits="\n".join(f"- {limit}" for limit in corpus_limits(report.corpus, criteria)),
         source=corpus_source(report.corpus),
@@ -70,7 +87,7 @@ def _figures(ensemble: Ensemble, best: Compared, chosen: Compared) -> str:
         "|---|---|---|---|",
     ]
     rows = []
-    for key, words in METRICS.items():
+    for key, words in WORDS.items():
         if key not in chosen.gains:
             continue
         ends = chosen.gain_intervals.get(key)
@@ -79,3 +96,69 @@ def _figures(ensemble: Ensemble, best: Compared, chosen: Compared) -> str:
             f"| {words} | {chosen.scores[key]:.3f} | {best.scores[key]:.3f} | {chosen.gains[key]:+.3f}{interval} |"
         )
     return "\n".join([*head, *rows])
+
+
+def _compared(ensemble: Ensemble) -> str:
+    head = ["what", *METRICS.values(), "gain", f"{round(100 * ensemble.level)} % interval"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for one in ensemble.compared:
+        first, ends = one is ensemble.compared[0], one.gain_intervals.get(MAIN)
+        cells = [
+            one.name + (" *" if one.name == ensemble.chosen else ""),
+            *(f"{one.scores[key]:.3f}" if key in one.scores else "–" for key in METRICS),
+            "" if first or MAIN not in one.gains else f"{one.gains[MAIN]:+.3f}",
+            "" if first or ends is None else f"{ends.low:+.3f} to {ends.high:+.3f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _search(origin: Origin) -> list[str]:
+    """What the search was; nothing where its file is not there."""
+    if (study := origin.study) is None:
+        return []
+    counts = study.counts
+    looked = {0: "never", 1: "once"}.get(study.test_evaluations, f"{study.test_evaluations} times")
+    return [
+        "## How its members were found",
+        "",
+        f"- the search: {study.budget} trials asked for; {counts.complete} trained to their end, {counts.pruned} "
+        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner "
+        f"{study.pruner}, seed {study.seed}",
+        "- the validation part chose the trials and their epochs, so the values above flatter",
+        f"- the search looked at the test part {looked}",
+        "",
+    ]
+
+
+def _confirmed(ensemble: Ensemble, origin: Origin) -> list[str]:
+    """What is left of the members where they were trained again; nothing where they were not."""
+    if (found := origin.confirmation) is None:
+        return []
+    trials = {str(member.trial) for member in ensemble.members}
+    told = [row for row in rows(found) if row[0] in trials]
+    percent = round(100 * found.level)
+    lines = [
+        "## Whether its members hold",
+        "",
+        f"The best {len(found.candidates)} trials, {len(told)} of the {len(trials)} members among them, were trained "
+        f"again on {len(found.seeds)} seeds x {found.folds} folds of the {found.posts} training and validation posts "
+        f"by {found.authors} authors; the test posts were in none of them. Each was so alone: **the ensemble itself "
+        f"was not confirmed.**",
+        "",
+    ]
+    if not told:
+        return lines
+    return [
+        *lines,
+        f"| {' | '.join(HEAD)} |",
+        "|---" * len(HEAD) + "|",
+        *(f"| {' | '.join(row)} |" for row in told),
+        "",
+        f"Confirmed is the mean of `{found.metric}` over these trainings, with its {percent} % interval; the luck of "
+        f"the choice is in the difference to the search. Best less this: trial {found.best}, the confirmed best one, "
+        "less this one, over trainings with the same seed and fold, with p of the corrected resampled t-test. Pooled: "
+        "on the posts of all folds that each had not seen, with p of a paired bootstrap over authors. Both p by Holm "
+        f"over {len(found.differences)} pairs.",
+        "",
+    ]

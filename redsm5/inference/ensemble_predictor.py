@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -70,14 +70,10 @@ class EnsemblePredictor(Predictor):
 
     def predict_chunk(self, posts: Sequence[Post]) -> list[PredictedPost]:
         """Predict some posts at once, in their order; see ``Predictor``."""
-        return self._combination([member.predict_chunk(posts) for member in self._members()])
-
-    def _members(self) -> Iterator[NetworkPredictor]:
         if self._loaded:
-            yield from self._loaded
-            return
-        for folder in self._folders:
-            yield self._load(folder)
+            return self._combination([member.predict_chunk(posts) for member in self._loaded])
+        # No name for a member: it would hold the one before while the next one is read.
+        return self._combination([self._load(folder).predict_chunk(posts) for folder in self._folders])
 
     def _load(self, folder: Path) -> NetworkPredictor:
         return NetworkPredictor(read_model(folder), device=str(self.device), batch_tokens=self.batch_tokens)

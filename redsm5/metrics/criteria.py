@@ -175,7 +175,37 @@ def macro_average_precision(labels: BoolArray, scores: FloatArray, weights: Floa
         [B].
     """
     per = np.stack([average_precision(labels[:, k], scores[:, k], weights) for k in range(labels.shape[1])])
-    return ratio(np.nansum(per, axis=0), (~np.isnan(per)).sum(0))
+    return _mean_of_defined(per)
+
+
+def fold_average_precision(
+    labels: BoolArray, scores: FloatArray, folds: NDArray[np.int64], weights: FloatArray
+) -> FloatArray:
+    """Mean AUPRC of scores that each fold has from a model of its own, per resample; NaN where no positive counts.
+
+    Scores of different models are on different scales, and an order of all posts together mixes them (Forman and Scholz
+    2010). So each criterion has the mean over the folds in which a positive of it counts.
+
+    Args:
+        labels: [N, K].
+        scores: [N, K].
+        folds: [N], the fold of each post.
+        weights: [B, N], as for ``average_precision``.
+
+    Returns:
+        [B].
+    """
+    inside = [folds == fold for fold in np.unique(folds)]
+    per = [
+        _mean_of_defined(np.stack([average_precision(labels[i, k], scores[i, k], weights[:, i]) for i in inside]))
+        for k in range(labels.shape[1])
+    ]
+    return _mean_of_defined(np.stack(per))
+
+
+def _mean_of_defined(values: FloatArray) -> FloatArray:
+    """The mean over the first axis of what is not NaN; NaN where all are."""
+    return ratio(np.nansum(values, axis=0), (~np.isnan(values)).sum(0))
 
 
 def count_error(labels: BoolArray, predictions: BoolArray) -> float:

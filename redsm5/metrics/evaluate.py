@@ -40,6 +40,7 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     span_threshold: float = ev.SPAN_THRESHOLD,
+    tuned: BoolArray | None = None,
 ) -> Evaluation:
     """Score predictions.
 
@@ -51,6 +52,8 @@ def evaluate(
         bootstrap: Resamples of authors for the intervals; 0 for none.
         seed: Seed of the resampling.
         span_threshold: A candidate is a predicted span where its score is above this.
+        tuned: Decisions [N, K] in the order of ``gold`` in place of those at ``thresholds``: where these were tuned on
+            the very posts that are scored, and each post was decided by others.
 
     Raises:
         ValueError: Records and codes or thresholds do not fit each other.
@@ -59,7 +62,8 @@ def evaluate(
     paired = pair_up(gold, predicted, criteria=len(codes))
     _check_thresholds(thresholds, codes)
     half = crit.decide(paired.probabilities)
-    tuned = None if thresholds is None else crit.decide(paired.probabilities, thresholds)
+    if tuned is None and thresholds is not None:
+        tuned = crit.decide(paired.probabilities, thresholds)
     given = ev.given_gold(paired, span_threshold)
     end_to_end = ev.end_to_end(paired, half if tuned is None else tuned, span_threshold)
     per_criterion = _per_criterion(paired, codes, thresholds, half, tuned, given.sum(0))

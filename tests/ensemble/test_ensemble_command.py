@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import weakref
+from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+import yaml
+from confirmed_samples import confirmation
 from searches import reports, search_options
 
 import redsm5
@@ -50,12 +55,8 @@ def test_ensemble_is_of_the_best_trials_and_says_how_it_compares(made, searched)
     assert names[3:8] == ["mean, equal", "mean, fitted", "mean, greedy", "rank, equal", "rank, greedy"]
     assert found["compared"][0]["scores"]["f1_macro"] == pytest.approx(best[0]["metrics"]["val_f1_macro"], abs=1e-6)
     assert found["chosen"] == "mean, equal"
-    shared = {}
-    for report in best:
-        shared.setdefault((report["params"]["peft"], report["params"].get("lora_r")), []).append(report["trial"])
     averaged = [one["trials"] for one in found["compared"] if one["kind"] == "averaged"]
-    assert averaged == [trials for trials in shared.values() if len(trials) > 1]
-    assert averaged
+    assert averaged == [[report["trial"] for report in best]]  # LoRA of any rank is folded in: they share the encoder
 
 
 def test_ensemble_predicts_the_mean_of_its_members(made, texts):
@@ -86,6 +87,30 @@ def test_ensemble_with_one_member_in_memory_at_a_time_predicts_the_same(made, te
     assert len(loaded) == 3
 
 
+def test_ensemble_holds_one_member_at_a_time(made, texts, monkeypatch):
+    from redsm5.inference import ensemble_predictor as module
+
+    alive = []
+    read = module.read_model
+
+    def counted(folder):
+        assert not any(one() is not None for one in alive)
+        files = read(folder)
+        alive.append(weakref.ref(files))
+        return files
+
+    class Kept(module.NetworkPredictor):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            alive.extend((weakref.ref(self), weakref.ref(self.network), weakref.ref(self.network.encoder.layers[0])))
+
+    monkeypatch.setattr(module, "read_model", counted)
+    monkeypatch.setattr(module, "NetworkPredictor", Kept)
+    module.EnsemblePredictor(made, device="cpu", one_at_a_time=True).predict(texts)
+    assert len(alive) == 12
+    assert not any(one() is not None for one in alive)
+
+
 def test_ensemble_predicts_files_like_any_model(made, tiny_corpus_dir, tmp_path):
     posts = next(tiny_corpus_dir.glob("*posts*"))
     assert main(["predict", str(made), "--posts", str(posts), "--out", str(tmp_path / "out.jsonl")]) == 0
@@ -114,13 +139,128 @@ def test_ensemble_has_a_card(made):
         assert f"| `{member['folder']}` |" in card
     chosen = next(one for one in found["compared"] if one["name"] == found["chosen"])
     assert f"| macro F1 at 0.5 | {chosen['scores']['f1_macro']:.3f} |" in card
+    for code, threshold in found["thresholds"].items():
+        assert f"| {code} | " in card
+        assert f" | {threshold:.2f} | " in next(line for line in card.splitlines() if line.startswith(f"| {code} |"))
+    for one in found["compared"]:
+        assert f"| {one['name']}{' *' if one is chosen else ''} | {one['scores']['tuned_f1_macro']:.3f} |" in card
+    assert "- the search: 4 trials asked for; " in card
+    assert "Whether its members hold" not in card
+
+
+def test_ensemble_keeps_figures_per_criterion_of_what_was_judged(made):
+    found = read(made)
+    chosen = next(one for one in found["compared"] if one["name"] == found["chosen"])
+    evaluation = found["evaluation"]
+    assert {one["code"]: one["threshold"] for one in evaluation["criteria"]} == found["thresholds"]
+    assert evaluation["tuned"]["f1_macro"] == pytest.approx(chosen["scores"]["tuned_f1_macro"])
+    assert evaluation["intervals"]["tuned_f1_macro"] == chosen["intervals"]["tuned_f1_macro"]
+
+
+def test_cards_of_members_say_how_they_were_found(made, searched):
+    for member in read(made)["members"]:
+        card = (made / member["folder"] / "README.md").read_text(encoding="utf-8")
+        assert f"- trial {member['trial']} of a hyperparameter search with redsm5, rank" in card
+        assert str(searched) not in card
+
+
+def moved(searched, tmp_path):
+    """The study as on another machine, where its corpus lies elsewhere."""
+    folder = shutil.copytree(searched, tmp_path / "moved", ignore=shutil.ignore_patterns("ensemble"))
+    for path in folder.glob("trials/*/config.yaml"):
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config["data"]["path"] = "/nowhere/corpus"
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return folder
+
+
+def test_study_whose_corpus_lies_elsewhere_is_combined_where_it_is_named(searched, tiny_corpus_dir, tmp_path, capsys):
+    folder = moved(searched, tmp_path)
+    assert main(["ensemble", str(folder), "--top", "2"]) == 2
+    assert "where the corpus lies elsewhere by now, name its folder with --data.path" in capsys.readouterr().err
+    posts, annotations = (str(next(tiny_corpus_dir.glob(f"*{name}*"))) for name in ("posts", "annotations"))
+    given = ("--data.posts", posts, "--data.annotations", annotations)
+    assert main(["ensemble", str(folder), "--top", "2", *given]) == 0
+    shutil.copytree(tiny_corpus_dir, tmp_path / "other")
+    with (tmp_path / "other" / Path(posts).name).open("a", encoding="utf-8") as file:
+        file.write("s_new_1,It rained.\n")
+    given = ("--data.path", str(tmp_path / "other"), "--overwrite")
+    assert main(["ensemble", str(folder), "--top", "2", *given]) == 2
+    assert "another corpus" in capsys.readouterr().err
+
+
+def test_confirmed_members_are_on_the_card(searched, tmp_path, monkeypatch):
+    from redsm5.ensemble import build as module
+
+    best = sorted(reports(searched), key=lambda r: (-r["value"], r["metrics"]["val_loss"], r["trial"]))[:3]
+    first, second, third = (report["trial"] for report in best)
+    found, real = confirmation((second, 0.65), (third, 0.6), (first, 0.55)), module.origin_of
+    monkeypatch.setattr(module, "origin_of", lambda *args, **named: replace(real(*args, **named), confirmation=found))
+    out = tmp_path / "out"
+    assert main(["ensemble", str(searched), "--top", "2", "--out", str(out)]) == 0
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "The best 3 trials, 2 of the 2 members among them, were trained again on 3 seeds x 5 folds" in card
+    assert f"| {second} | 0.8000 | 0.6500 | 0.5500 to 0.7500 | +0.1500 |" in card
+    assert f"| {first} | 0.8000 | 0.5500 | 0.5500 to 0.7500 | +0.2500 | +0.0400, p 0.400 |" in card
+    assert f"\n| {third} |" not in card
+    member = (out / f"members/{second:05d}/README.md").read_text(encoding="utf-8")
+    assert "place 1 of 3" in member
+
+
+def test_trial_without_weights_is_combined_once_it_is_trained_again(searched, tmp_path, capsys):
+    folder = shutil.copytree(searched, tmp_path / "study", ignore=shutil.ignore_patterns("ensemble"))
+    best = sorted(reports(folder), key=lambda r: (-r["value"], r["metrics"]["val_loss"], r["trial"]))[0]
+    shutil.rmtree(folder / best["run"] / "checkpoints")
+    options = ["ensemble", str(folder), "--top", "2"]
+    assert main(options) == 2
+    advice = capsys.readouterr().err.partition("train it again: redsm5 ")[2].split()
+    assert main([*advice, "--seed_everything=7"]) == 0
+    assert main(options) == 2  # with another seed it is no training of this config
+    assert main([*advice, "--fresh"]) == 0
+    assert main(options) == 0
+    found = read(folder / "ensemble")
+    assert found["members"][0]["trial"] == best["trial"]
+    own = found["compared"][0]["scores"]["f1_macro"]
+    assert own == pytest.approx(best["metrics"]["val_f1_macro"], abs=1e-6)
+
+
+def test_no_two_models_are_held_while_trials_predict(searched, tmp_path, monkeypatch):
+    from redsm5.ensemble import build as module
+
+    alive = []
+    read_one = module.read_model
+
+    def counted(folder):
+        assert sum(one() is not None for one in alive) <= 1  # one whose weights the mean begins with
+        files = read_one(folder)
+        alive.append(weakref.ref(files))
+        return files
+
+    monkeypatch.setattr(module, "read_model", counted)
+    assert main(["ensemble", str(searched), "--top", "2", "--out", str(tmp_path / "out")]) == 0
+    assert len(alive) == 4
 
 
 @pytest.mark.parametrize("weights", ["greedy", "fitted"])
-def test_members_without_weight_are_left_out(searched, tmp_path, weights):
+def test_members_without_weight_are_left_out(searched, tmp_path, monkeypatch, weights):
+    """The third trial says of every post that it has everything."""
+    from redsm5.ensemble import build as module
+
+    real, calls = module._predict, []
+
+    def third_is_useless(*args):
+        calls.append(1)
+        posts = real(*args)
+        if len(calls) != 3:
+            return posts
+        return [replace(post, probabilities=(0.999,) * len(post.probabilities)) for post in posts]
+
+    monkeypatch.setattr(module, "_predict", third_is_useless)
     out = tmp_path / "out"
     assert main(["ensemble", str(searched), "--top", "3", "--weights", weights, "--out", str(out)]) == 0
     found = read(out)
+    assert 1 <= len(found["members"]) < 3
+    assert found["compared"][2]["trials"][0] not in {member["trial"] for member in found["members"]}
     assert sum(found["combination"]["weights"]) == pytest.approx(1)
     assert all(member["weight"] > 0 for member in found["members"])
     folders = {member["folder"] for member in found["members"]}

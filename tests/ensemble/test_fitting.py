@@ -110,6 +110,12 @@ def test_combination_without_the_models_of_no_weight_is_the_same(gold, models, c
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-12)
 
 
+def test_combination_has_the_limits_that_it_was_given(gold, models):
+    decoding = SpanDecoding(max_spans=2, nms_iou=0.2, max_characters=50)
+    combination, _ = fit_combination(gold, models, combine="mean", weighting="equal", decoding=decoding)
+    assert combination.decoding == SpanDecoding(max_spans=2, nms_iou=0.2)
+
+
 def test_ranks_cannot_be_fitted(gold, models):
     with pytest.raises(ValueError, match="likelihood"):
         fit(gold, models, "rank", "fitted")

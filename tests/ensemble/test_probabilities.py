@@ -36,10 +36,20 @@ def test_mixture_weights_are_the_likeliest_ones(seed):
     assert log_likelihood(found, labels, probabilities) == pytest.approx(-reference.fun, abs=1e-7)
 
 
-def test_mixture_weights_of_a_model_that_is_always_wrong_go_to_nothing():
+def test_mixture_weights_of_a_model_that_is_always_wrong_are_nothing():
     labels = np.array([[True], [False], [True], [False]])
     right = np.where(labels, 0.9, 0.1)
-    assert mixture_weights(labels, np.stack([right, 1 - right])) == pytest.approx([1, 0], abs=1e-6)
+    assert mixture_weights(labels, np.stack([right, 1 - right])).tolist() == [1, 0]
+
+
+def test_mixture_weights_of_useless_models_are_nothing_and_the_others_are_as_without_them():
+    rng = np.random.default_rng(0)
+    labels = rng.random((80, 3)) < 0.3
+    good = 1 / (1 + np.exp(-(3 * labels - 1.5 + rng.normal(0, 1.2, (2, 80, 3)))))
+    useless = rng.random((2, 80, 3))
+    found = mixture_weights(labels, np.concatenate([good[:1], useless, good[1:]]))
+    assert found[1:3].tolist() == [0, 0]
+    assert found[[0, 3]] == pytest.approx(mixture_weights(labels, good))
 
 
 def test_mixture_weights_stand_a_model_that_is_sure_and_wrong():

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from report_samples import small_evaluation
 from search_samples import search
 
 from redsm5.ensemble.combination import Combination
@@ -17,7 +18,7 @@ from redsm5.metrics.evaluation import Interval
 def arm(name, kind, trials, f1, gain=None, ends=None):
     return Compared(
         name=name, kind=kind, trials=trials, weights=(1 / len(trials),) * len(trials),
-        scores={"tuned_f1_macro": f1, "auprc_macro": 0.9}, intervals={},
+        scores={"tuned_f1_macro": f1, "fold_auprc_macro": 0.9}, intervals={},
         gains={} if gain is None else {"tuned_f1_macro": gain},
         gain_intervals={} if ends is None else {"tuned_f1_macro": Interval(low=ends[0], high=ends[1])},
     )  # fmt: skip
@@ -33,9 +34,10 @@ def written(folder, *, gain=0.02):
         members=tuple(Member(trial=n, value=0.8, encoder="e", weight=0.5, folder=None, sha256=None) for n in (4, 2)),
         chosen="mean, equal weights",
         combination=Combination(
-            combine="mean", weights=(0.5, 0.5), ranks=None, scaling=None, agreement=0.3, max_spans=3, max_characters=90
+            combine="mean", weights=(0.5, 0.5), ranks=None, scaling=None, agreement=0.3, max_spans=3, nms_iou=0.5
         ),
         thresholds={},
+        evaluation=small_evaluation(),
         compared=(
             arm("trial 4", "single", (4,), 0.8, 0.0, (0.0, 0.0)),
             arm("trial 2", "single", (2,), 0.7, -0.1, (-0.2, 0.0)),
