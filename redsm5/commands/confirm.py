@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from redsm5.commands.places import add_places, places
 
 if TYPE_CHECKING:
     from redsm5.confirm.models import Refit
     from redsm5.confirm.refits import Clock
-
-PLACES = {
-    "data.path": "folder of the corpus", "data.posts": "its posts", "data.annotations": "its annotations",
-    "data.criteria": "its criteria", "data.cache_dir": "of the token cache and of pretraining",
-    "data.workers": "processes that load data",
-}  # fmt: skip
-"""Options of ``redsm5 fit`` that may be others here than where the trials ran."""
-CORPUS = ("data.path", "data.posts", "data.annotations")
-"""Of them those that name the corpus together: one that is given does away with what a trial has of the others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="trainings at a time, one per GPU (1)")
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
-    places = parser.add_argument_group("where files lie here, if elsewhere than where the trials ran")
-    for key, says in PLACES.items():
-        places.add_argument(f"--{key}", metavar="N" if key == "data.workers" else "PATH", help=says)
+    add_places(parser, training=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,18 +45,6 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join([*sentences(found), *failures(found.candidates)]))
     print(study.folder / CONFIRM_FILE)
     return 0 if found.best is not None else 1
-
-
-def places(given: Mapping[str, str | None]) -> tuple[str, ...]:
-    """Options of ``redsm5 fit`` that say where files lie.
-
-    Args:
-        given: Of the command line; None where one was not given.
-    """
-    named = {key: given[key] for key in PLACES if given[key] is not None}
-    if named.keys() & set(CORPUS):
-        named = {**dict.fromkeys(CORPUS, "null"), **named}
-    return tuple(f"--{key}={value}" for key, value in named.items())
 
 
 class Lines:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from redsm5.commands.places import add_places, places
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from redsm5.ensemble.models import Compared, Ensemble
-
-
-PLACES = {
-    "data.path": "folder of the corpus", "data.posts": "its posts", "data.annotations": "its annotations",
-    "data.criteria": "its criteria",
-}  # fmt: skip
-"""Options of ``redsm5 fit`` that may be others here than where the trials ran."""
-CORPUS = ("data.path", "data.posts", "data.annotations")
-"""Of them those that name the corpus together: one that is given does away with what a trial has of the others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an ensemble that is there")
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
-    places = parser.add_argument_group("where files lie here, if elsewhere than where the trials ran")
-    for key, says in PLACES.items():
-        places.add_argument(f"--{key}", metavar="PATH", help=says)
+    add_places(parser, training=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,18 +54,6 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(sentences(made)))
     print(args.out or study.folder / FOLDER)
     return 0
-
-
-def places(given: Mapping[str, str | None]) -> tuple[str, ...]:
-    """Options of ``redsm5 fit`` that say where files lie.
-
-    Args:
-        given: Of the command line; None where one was not given.
-    """
-    named = {key: given[key] for key in PLACES if given[key] is not None}
-    if named.keys() & set(CORPUS):
-        named = {**dict.fromkeys(CORPUS, "null"), **named}
-    return tuple(f"--{key}={value}" for key, value in named.items())
 
 
 def table(made: Ensemble) -> Table:
