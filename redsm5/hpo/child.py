@@ -44,9 +44,15 @@ def forget_ranks() -> None:
         del os.environ[name]
 
 
+def leave_to_worker() -> None:
+    """Ignore what Ctrl-C, or Slurm before the time of a job is up, sends to all: the worker says so to this process."""
+    for number in (signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def serve(task: Task, pipe: Connection) -> None:
     """Fit, and send how it ended. Nothing is printed but into the log."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the worker ends this one
+    leave_to_worker()
     forget_ranks()
     print_into(task.log)
     answers: SimpleQueue[int] = SimpleQueue()
@@ -74,7 +80,7 @@ def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
     """Make a stage of pretraining, and send the exit code."""
     from redsm5.commands import pretrain
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_worker()
     forget_ranks()
     print_into(log)
     end_with(pipe)

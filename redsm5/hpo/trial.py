@@ -18,6 +18,7 @@ from redsm5.atomic import write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
+from redsm5.hpo.attempts import Kept
 from redsm5.hpo.messages import MEMORY, PRUNED, WITH_SERVER, Ended, Task
 from redsm5.metrics_csv import read_epochs
 from redsm5.run.folder import RunFolder
@@ -194,11 +195,11 @@ def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
         write_text_atomically(run_dir / BATCHES, json.dumps([one.options for one in halved]) + "\n")
 
 
-def take_over(previous: Path, run_dir: Path) -> int | None:
+def take_over(previous: Path, run_dir: Path) -> Kept | None:
     """Copy the folder of an attempt whose worker is gone: a stalled worker may still write into the old one.
 
     Returns:
-        The last epoch whose end is in the newest whole checkpoint; None where there is none, and nothing is copied.
+        What the newest whole checkpoint holds; None where there is none, and nothing is copied.
 
     Raises:
         OSError: It cannot be copied, or was changed meanwhile.
@@ -214,7 +215,8 @@ def take_over(previous: Path, run_dir: Path) -> int | None:
     if not (copied := copy / last.path.relative_to(previous)).exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(copied))
     copy.rename(run_dir)  # whole, or not there
-    return last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
+    ended = last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
+    return Kept(ended, last.manifest.step)
 
 
 def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ import uuid
 import optuna
 from optuna.trial import TrialState
 
+from redsm5.hpo.attempts import Kept
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.leases import AlreadyDone, Leases, Lost
 from redsm5.hpo.owner import Owner
@@ -59,7 +60,7 @@ def trial(leases, sampling, claim, told):
         attempt = leases.attempt(
             claim,
             lambda slot: sampling.draw(slot, define),
-            keep=lambda earlier: max(earlier.intermediate_values, default=-1),
+            keep=lambda earlier: Kept(max(earlier.intermediate_values, default=-1)),
         )
         if told is not None:
             told.set()

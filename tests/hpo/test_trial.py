@@ -7,6 +7,7 @@ import yaml
 from checkpoint_samples import put
 
 from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.hpo.attempts import Kept
 from redsm5.hpo.messages import Ended, Task
 from redsm5.hpo.trial import config_text, half_batches, run_attempt, take_over
 
@@ -198,7 +199,7 @@ def test_take_over_copies_the_run_with_its_last_whole_checkpoint(tmp_path):
     put(kept, epoch=2)
     damaged = put(kept, epoch=3)
     next(damaged.glob("*.safetensors")).write_bytes(b"cut")
-    assert take_over(old, new) == 2
+    assert take_over(old, new) == Kept(2, 30)
     assert (new / "config.yaml").read_text() == (old / "config.yaml").read_text()
     assert [entry.manifest.epoch for entry in CheckpointFolder(new / "checkpoints").entries("resume")] == [2]
     assert not (new / ".lock").exists()
@@ -218,7 +219,7 @@ def test_take_over_is_whole_or_nothing(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space"):
             take_over(old, new)
     assert not new.exists()
-    assert take_over(old, new) == 2
+    assert take_over(old, new) == Kept(2, 30)
 
 
 def test_take_over_is_not_of_a_checkpoint_that_a_stalled_worker_replaced_meanwhile(tmp_path, monkeypatch):
@@ -237,14 +238,14 @@ def test_take_over_is_not_of_a_checkpoint_that_a_stalled_worker_replaced_meanwhi
     with pytest.raises(FileNotFoundError):
         take_over(old, new)
     assert not new.exists()
-    assert take_over(old, new) == 3
+    assert take_over(old, new) == Kept(3, 40)
 
 
 def test_take_over_counts_only_epochs_that_ended(tmp_path):
     old = tmp_path / "attempt-1"
     config_of(old, train=8, eval=8)
     put(CheckpointFolder(old / "checkpoints"), epoch=3, monitor=None, value=None)
-    assert take_over(old, tmp_path / "attempt-2") == 2
+    assert take_over(old, tmp_path / "attempt-2") == Kept(2, 40)
 
 
 def test_take_over_leaves_nothing_where_there_is_no_checkpoint(tmp_path):

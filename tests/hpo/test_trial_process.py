@@ -151,7 +151,7 @@ def test_pruned_fit_that_was_killed_before_its_end_is_still_pruned(task, tmp_pat
     assert Heard(prune_after=1).process().run(task("trial")).how == "pruned"
     for name in ("report.json", "view-val.html"):  # as if it had been killed in the evaluation
         (tmp_path / "trial" / name).unlink()
-    assert take_over(tmp_path / "trial", tmp_path / "next") == 1
+    assert take_over(tmp_path / "trial", tmp_path / "next").epoch == 1
     heard = Heard()
     assert heard.process().run(task("next")).how == "pruned"
     assert heard.epochs == []
@@ -225,7 +225,42 @@ def test_fit_that_is_told_to_end_from_outside_says_so_and_can_go_on(task, tmp_pa
     asked = task("trial", "--trainer.max_epochs=200")
     ended = TrialProcess(lambda _: None, terminate, stuck_seconds=120).run(asked)
     assert (ended.how, ended.reason) == ("killed", "killed by SIGTERM")
-    assert take_over(tmp_path / "trial", tmp_path / "next") >= 1
+    assert take_over(tmp_path / "trial", tmp_path / "next").epoch >= 1
+
+
+def test_fit_whose_worker_is_told_to_end_saves_where_it_stands(task, tmp_path):
+    """Amid an epoch, as a job whose time is up: the next one goes on from there, or it would never come to an end."""
+
+    def begun(message):
+        main_thread = threading.main_thread().ident
+        threading.Timer(0.5, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+
+    asked, lines = task("trial", "--data.batching.train=1", "--trainer.max_epochs=1000"), []
+    heard = Heard()
+    process = TrialProcess(begun, heard._epoch, stuck_seconds=120, tell=lines.append)
+    with pytest.raises(KeyboardInterrupt):
+        process.run(asked)
+    kept = take_over(tmp_path / "trial", tmp_path / "next")
+    assert kept.step > 0
+    assert lines == ["the trial saves where it stands, within 20 s"]
+    assert "stopped " in Path(asked.log).read_text(encoding="utf-8")
+    assert [epoch.number for epoch in heard.epochs] == list(range(kept.epoch + 1))
+
+
+def test_epoch_that_is_told_while_the_worker_is_told_to_end_is_stored(task, tmp_path):
+    told = []
+
+    def cut_off_once(epoch):
+        told.append(epoch.number)
+        if told == [0]:
+            raise KeyboardInterrupt  # between asking the database and answering the fit, which waits
+        return False
+
+    process = TrialProcess(lambda _: None, cut_off_once, stuck_seconds=120)
+    with pytest.raises(KeyboardInterrupt):
+        process.run(task("trial", "--trainer.max_epochs=1000"))
+    assert told == [0, 0]
+    assert take_over(tmp_path / "trial", tmp_path / "next").epoch == 0
 
 
 def _kill_once(heard, run_dir):

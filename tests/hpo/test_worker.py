@@ -104,6 +104,23 @@ def test_worker_that_was_told_to_stop_or_has_no_disk_is_no_death(study, monkeypa
     assert lost(study) == [RELEASED]
 
 
+def test_trial_that_every_job_is_too_short_for_fails_at_last(study, monkeypatch):
+    monkeypatch.setattr(worker, "MOST_RELEASES", 2)
+
+    def too_short(self, task):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", too_short)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                work(study)
+    assert lost(study) == [RELEASED, RELEASED]
+    records = work(study)
+    assert [report.state for report in records.ended] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert records.ended[0].reason == "its worker was told to stop 2 times while it came no further"
+
+
 def test_trained_trial_without_a_value_of_an_objective_has_failed_and_says_of_which(study):
     several = replace(study, plan=replace(study.plan, objectives=["val_f1_macro", "val_hit_at_1", "peak_memory"]))
     records = work(several)
