@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 import yaml
 
-from redsm5.atomic import write_text_atomically
+from redsm5.atomic import sync, write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.hpo.attempts import Kept
 from redsm5.hpo.messages import MEMORY, PRUNED, WITH_SERVER, Ended, Task
+from redsm5.hpo.retention import attempt_folders, half_copied
 from redsm5.metrics_csv import read_epochs
 from redsm5.run.folder import RunFolder
 from redsm5.run.given import flat, given_sources, merged
@@ -84,6 +85,7 @@ def run_attempt(
     prune_by: str,
     mode: Literal["min", "max"],
     fit: Callable[[Task], Ended],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Fit, until it ends otherwise than for want of memory or by a kill from outside.
 
@@ -98,6 +100,7 @@ def run_attempt(
         prune_by: The metric that the pruner compares.
         mode: Whether it is minimised or maximised.
         fit: Does a fit in a process of its own; returns ``killed`` also where the worker has ended it.
+        tell: Shows a line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halved = _halved_before(folder)
@@ -111,10 +114,12 @@ def run_attempt(
         ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, str(folder / LOG), time.monotonic()))
         if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
             halved.append(smaller)
+            tell(f"{run_dir} is out of memory: it starts over with {' '.join(batch_options(smaller.options))}")
             options = [*args, *batch_options(smaller.options)]
             _start_over(run_dir, halved)  # another batch is another run
             continue
         if ended.how == "differs":  # of another version of redsm5, or another machine: it cannot go on
+            tell(f"{ended.detail.partition(';')[0]}: it starts over")
             options = [*args, *batch_options(halved[-1].options if halved else {})]
             _start_over(run_dir, halved)
             continue
@@ -181,12 +186,6 @@ def _halved_before(folder: Path) -> list[Halved]:
     return []
 
 
-def attempt_folders(folder: Path) -> list[Path]:
-    """Folders of the attempts at a trial, the newest first."""
-    tokens = [path.name.removeprefix("attempt-") for path in folder.glob("attempt-*")]
-    return [folder / f"attempt-{token}" for token in sorted(filter(str.isdigit, tokens), key=int, reverse=True)]
-
-
 def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
     """Remove a run, but for what its batches became: a worker that has lost the trial tells the next ones nothing."""
     shutil.rmtree(run_dir)
@@ -209,12 +208,15 @@ def take_over(previous: Path, run_dir: Path) -> Kept | None:
     last, _ = CheckpointFolder(previous / "checkpoints").take_last()
     if last is None:
         return None
-    copy = run_dir.with_name(f".{run_dir.name}")
+    copy = half_copied(run_dir)
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(previous, copy, ignore=shutil.ignore_patterns(".*", "damaged-*"))
     if not (copied := copy / last.path.relative_to(previous)).exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(copied))
+    for path in [*copy.rglob("*"), copy]:
+        sync(path)  # what it was copied from goes soon
     copy.rename(run_dir)  # whole, or not there
+    sync(run_dir.parent)
     ended = last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
     return Kept(ended, last.manifest.step)
 

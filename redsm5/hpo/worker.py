@@ -27,12 +27,12 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
 from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
-from redsm5.hpo.retention import search_bytes, trial_folder
+from redsm5.hpo.retention import attempt_folders, prune_earlier, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
-from redsm5.hpo.trial import Outcome, attempt_folders, config_text, run_attempt, take_over
+from redsm5.hpo.trial import Outcome, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 from redsm5.tracebacks import place_of
@@ -152,6 +152,8 @@ class Worker:
             kept = _newest(folder, run_dir, self.tell)
             with clock.timed("sampling"):
                 attempt = self.leases.attempt(claim, self._draw, lambda _: kept or Kept())
+            if kept is not None:  # in the database is who goes on from them: a worker that is stalled is not
+                prune_earlier(run_dir)
             begun, tell = self._tellers(attempt, beating, clock)
             outcome, params, notes = self._run(attempt, folder, run_dir, process)
             if process.was_ended:
@@ -201,7 +203,7 @@ class Worker:
             except UserError as error:
                 ended = Ended("refused", f"refused: {error}", str(error))
         fit = process.run if ended is None else lambda _, how=ended: how
-        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit)
+        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit, self.tell)
         if ended is not None:  # also where its run had come to its end, and nobody lived to tell
             outcome = replace(outcome, ended=ended)
         return outcome, attempt.params, notes

@@ -66,8 +66,9 @@ class Fits:
         return ended
 
 
-def attempt(tmp_path, fits, mode="max", objective="val_f1_macro", run="attempt-1"):
-    return run_attempt(["--x=1"], tmp_path / "trial", tmp_path / "trial" / run, objective, objective, mode, fits)
+def attempt(tmp_path, fits, mode="max", objective="val_f1_macro", run="attempt-1", tell=lambda _: None):
+    run_dir = tmp_path / "trial" / run
+    return run_attempt(["--x=1"], tmp_path / "trial", run_dir, objective, objective, mode, fits, tell)
 
 
 OUT = Ended("out of memory", "out of memory")
@@ -169,9 +170,11 @@ def test_attempt_writes_nothing_but_its_log_outside_its_own_folder(tmp_path):
 def test_attempt_starts_over_where_its_config_is_another_one_now(tmp_path):
     run_dir = tmp_path / "trial" / "attempt-1"
     config_of(run_dir, accumulate=4, train=2, eval=1)
-    fits = Fits(Ended("differs", "another config"), DONE, best_value=0.5, best_epoch=0, epochs=1)
-    assert attempt(tmp_path, fits).ended.how == "trained"
+    differs = Ended("differs", "another config", "its config differs in x; use the same config")
+    fits, lines = Fits(differs, DONE, best_value=0.5, best_epoch=0, epochs=1), []
+    assert attempt(tmp_path, fits, tell=lines.append).ended.how == "trained"
     assert fits.args[1] == ("--x=1",)
+    assert lines == ["its config differs in x: it starts over"]
 
 
 @pytest.mark.parametrize("how", ["diverged", "refused", "crashed", "stuck"])

@@ -147,6 +147,21 @@ def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, e
     assert "attempt-1 cannot be gone on from" in "".join(lines)
 
 
+def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, monkeypatch):
+    def interrupted(self, task):
+        fit(self, task)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                work(study)
+    folder = trial_folder(study.folder, 0)
+    assert len(list(folder.glob("attempt-*"))) == 2
+    assert len(list(folder.glob("attempt-*/checkpoints"))) == 1
+
+
 def test_result_whose_answer_was_cut_off_is_still_this_workers(study, monkeypatch):
     real, cuts = Slots.finish, deque([True])
 
