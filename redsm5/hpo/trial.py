@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +19,9 @@ from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.hpo.attempts import Kept
-from redsm5.hpo.messages import MEMORY, PRUNED, WITH_SERVER, Ended, Task
+from redsm5.hpo.messages import PRUNED, WITH_SERVER, Ended, Task
 from redsm5.hpo.retention import attempt_folders, half_copied
+from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
 from redsm5.run.folder import RunFolder
 from redsm5.run.given import flat, given_sources, merged
@@ -33,6 +34,7 @@ FROM_OUTSIDE = (*(f"killed by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT
 BATCHES = "batches.json"
 """In the folder of an attempt: what the batches of its trial became, each time that memory was not enough."""
 LOG = "log.txt"
+BATCHING = "data.batching."
 SIZES = ("train", "eval", "train_tokens", "eval_tokens")
 ACCUMULATE = "trainer.accumulate_grad_batches"
 
@@ -62,7 +64,7 @@ class Outcome:
         epochs: How many ended.
         halved: Each time memory was not enough.
         kills: How often it was killed and went on.
-        seconds: Of wall time, of all its fits.
+        seconds: Of wall time, of all its fits, those of attempts that it goes on from included.
     """
 
     args: tuple[str, ...]
@@ -105,13 +107,15 @@ def run_attempt(
     folder.mkdir(parents=True, exist_ok=True)
     halved = _halved_before(folder)
     kills = 0
-    started = time.monotonic()
+    started = time.monotonic() - Usage.of(run_dir).seconds  # as if it had run in one piece
     options = [*args, *batch_options(batches_of(run_dir) or (halved[-1].options if halved else {}))]
     while True:
         if RunFolder(run_dir).is_finished:  # its worker was gone before it could tell
-            ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=_memory(run_dir))
+            ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=Usage.of(run_dir).memory_gb)
             break
-        ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, str(folder / LOG), time.monotonic()))
+        asked = time.monotonic()
+        log = str(folder / LOG)
+        ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, log, asked, asked - started))
         if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
             halved.append(smaller)
             tell(f"{run_dir} is out of memory: it starts over with {' '.join(batch_options(smaller.options))}")
@@ -127,6 +131,8 @@ def run_attempt(
             kills += 1
             continue
         break
+    if ended.memory_gb is None:  # its process could not tell
+        ended = replace(ended, memory_gb=Usage.of(run_dir).memory_gb)
     training, metrics, epochs = _facts(run_dir, objective, mode)
     best_epoch = training.get("best_epoch", int(metrics["epoch"]) if metrics else None)
     value = training.get("best_value", metrics.get(objective))
@@ -135,27 +141,33 @@ def run_attempt(
 
 
 def half_batches(run_dir: Path) -> Halved | None:
-    """Half of the batches of a run, with twice the accumulation; None where they cannot be halved, or are not known."""
+    """Half of the batches of a run, with as many examples in a step; of the evaluation alone where training has one.
+
+    Returns:
+        None where neither can be halved, or they are not known.
+    """
     options = batches_of(run_dir)
     if not options:
         return None
-    length = _config(run_dir)["data.max_length"]
-    for name, least in (("train", 1), ("eval", 1), ("train_tokens", length), ("eval_tokens", length)):
-        size = options.get(key := f"data.batching.{name}")
-        if size is None:
-            continue
-        if size // 2 < least and name.startswith("train"):
-            return None
-        options[key] = max(size // 2, least)
-    options[ACCUMULATE] *= 2
-    return Halved(options)
+    length, halved = _config(run_dir)["data.max_length"], dict(options)
+    train, evaluation, train_tokens, evaluation_tokens = (f"{BATCHING}{name}" for name in SIZES)
+    if (size := options.get(train, 1)) > 1:
+        step = size * options[ACCUMULATE]
+        halved[train] = next(part for part in range(size // 2, 0, -1) if step % part == 0)  # 3 x 2 become 1 x 6
+        halved[ACCUMULATE] = step // halved[train]
+    if (size := options.get(train_tokens, 0)) >= 2 * length:
+        halved[train_tokens], halved[ACCUMULATE] = size // 2, 2 * options[ACCUMULATE]
+    for key, least in ((evaluation, 1), (evaluation_tokens, length)):
+        if (size := options.get(key, 0)) > least:
+            halved[key] = max(size // 2, least)
+    return None if halved == options else Halved(halved)
 
 
 def batches_of(run_dir: Path) -> dict[str, int]:
     """The options that say how large the batches of a run are; empty where there is none."""
     config = _config(run_dir)
     prefix = "data.batching.init_args."
-    sizes = {f"data.batching.{name}": config.get(prefix + name) for name in SIZES}
+    sizes = {f"{BATCHING}{name}": config.get(prefix + name) for name in SIZES}
     found = {key: size for key, size in sizes.items() if size is not None}
     return {**found, ACCUMULATE: config[ACCUMULATE]} if config else {}
 
@@ -166,11 +178,6 @@ def _config(run_dir: Path) -> dict[str, Any]:
         return flat(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError):
         return {}
-
-
-def _memory(run_dir: Path) -> float | None:
-    path = run_dir / MEMORY
-    return float(json.loads(path.read_text(encoding="utf-8"))["gb"]) if path.exists() else None
 
 
 def batch_options(batches: Mapping[str, int]) -> list[str]:

@@ -23,6 +23,7 @@ SAVING = 20.0
 SAVE = signal.SIGUSR1
 """Asks for that. None that Ctrl-C or Slurm sends to all: those that hear both go by the first, and end by a second of a
 kind. A fit that does not train yet ends by it at once."""
+VMSTAT = Path("/proc/vmstat")
 BY_KERNEL = "killed by SIGKILL"
 """How a process ends that the kernel kills for want of memory."""
 
@@ -183,7 +184,7 @@ def _how(process: BaseProcess) -> str:
 def oom_kills() -> int:
     """Processes that the kernel has killed for want of memory since the system was started; 0 where it does not say."""
     try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+        lines = VMSTAT.read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -10,6 +10,7 @@ from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.hpo.attempts import Kept
 from redsm5.hpo.messages import Ended, Task
 from redsm5.hpo.trial import config_text, half_batches, run_attempt, take_over
+from redsm5.hpo.usage import Usage
 
 HEADER = "epoch,step,name,value\n"
 
@@ -27,11 +28,15 @@ def config_of(run_dir, *, length=64, accumulate=1, **batching):
 @pytest.mark.parametrize(
     ("batching", "accumulate", "expected"),
     [
-        ({"train": 8, "eval": 16}, 1, {"train": 4, "eval": 8}),
-        ({"train": 3, "eval": 1}, 2, {"train": 1, "eval": 1}),
-        ({"train_tokens": 256, "eval_tokens": 100}, 1, {"train_tokens": 128, "eval_tokens": 64}),
-        ({"train": 1, "eval": 16}, 4, None),
-        ({"train_tokens": 127, "eval_tokens": 512}, 1, None),
+        ({"train": 8, "eval": 16}, 1, ({"train": 4, "eval": 8}, 2)),
+        ({"train": 3, "eval": 1}, 2, ({"train": 1, "eval": 1}, 6)),
+        ({"train": 5, "eval": 2}, 1, ({"train": 1, "eval": 1}, 5)),
+        ({"train": 7, "eval": 2}, 2, ({"train": 2, "eval": 1}, 7)),
+        ({"train_tokens": 256, "eval_tokens": 100}, 1, ({"train_tokens": 128, "eval_tokens": 64}, 2)),
+        ({"train": 1, "eval": 16}, 4, ({"train": 1, "eval": 8}, 4)),  # the evaluation may be what does not fit
+        ({"train_tokens": 127, "eval_tokens": 512}, 1, ({"train_tokens": 127, "eval_tokens": 256}, 1)),
+        ({"train": 1, "eval": 1}, 4, None),
+        ({"train_tokens": 127, "eval_tokens": 64}, 1, None),
     ],
 )
 def test_half_batches_keeps_examples_per_step_and_ends_at_one(tmp_path, batching, accumulate, expected):
@@ -40,8 +45,8 @@ def test_half_batches_keeps_examples_per_step_and_ends_at_one(tmp_path, batching
     if expected is None:
         assert halved is None
         return
-    options = {f"data.batching.{name}": size for name, size in expected.items()}
-    assert halved.options == {**options, "trainer.accumulate_grad_batches": 2 * accumulate}
+    options = {f"data.batching.{name}": size for name, size in expected[0].items()}
+    assert halved.options == {**options, "trainer.accumulate_grad_batches": expected[1]}
 
 
 class Fits:
@@ -165,6 +170,24 @@ def test_attempt_writes_nothing_but_its_log_outside_its_own_folder(tmp_path):
     attempt(tmp_path, Fits(OUT, Ended("killed", "ended by its worker")), run="attempt-3")
     assert [path.name for path in (tmp_path / "trial").iterdir()] == ["attempt-3"]
     assert json.loads((tmp_path / "trial" / "attempt-3" / "batches.json").read_text())
+
+
+def test_attempt_counts_the_time_and_the_memory_of_those_before_it(tmp_path):
+    """The process that ends a trial may have read a finished run only, or its last epoch."""
+    first, second = tmp_path / "trial" / "attempt-1", tmp_path / "trial" / "attempt-2"
+    config_of(first, train=8, eval=8)
+    Usage(3.0, 1000.0).note(first)
+    put(CheckpointFolder(first / "checkpoints"), epoch=2)
+    take_over(first, second)
+    tasks = []
+
+    def fit(task):
+        tasks.append(task)
+        return Ended("stuck", "nothing was heard of it")
+
+    outcome = attempt(tmp_path, fit, run="attempt-2")
+    assert 1000.0 <= tasks[0].spent <= outcome.seconds < 1100.0
+    assert outcome.ended.memory_gb == 3.0
 
 
 def test_attempt_starts_over_where_its_config_is_another_one_now(tmp_path):

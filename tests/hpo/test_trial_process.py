@@ -20,6 +20,7 @@ from redsm5.hpo import child, trial_process
 from redsm5.hpo.messages import Ended, Epoch, Stage, Task
 from redsm5.hpo.trial import FROM_OUTSIDE, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess, oom_kills
+from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
 
 
@@ -205,6 +206,9 @@ def test_killed_fit_goes_on_from_its_checkpoint(task, tmp_path, workers):
     assert heard.epochs[1].value == heard.epochs[2].value
     rows = read_epochs(tmp_path / "attempt-1" / "metrics.csv")
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    usage = Usage.of(tmp_path / "attempt-1")
+    assert usage.memory_gb == outcome.ended.memory_gb
+    assert 0 < usage.seconds < outcome.seconds
     untouched = Heard()
     assert untouched.process().run(task("whole")).how == "trained"
     assert read_best(tmp_path / "whole") == read_best(tmp_path / "attempt-1")
@@ -356,9 +360,14 @@ def test_fit_that_its_worker_ended_is_never_out_of_memory(monkeypatch):
     assert (ended.how, ended.reason) == ("killed", "ended by its worker")
 
 
-def test_oom_kills_are_counted_by_the_kernel():
-    assert oom_kills() >= 0
-    assert os.path.exists("/proc/vmstat") or oom_kills() == 0
+def test_oom_kills_are_counted_by_the_kernel(tmp_path, monkeypatch):
+    vmstat = tmp_path / "vmstat"
+    monkeypatch.setattr(trial_process, "VMSTAT", vmstat)
+    assert oom_kills() == 0  # there is none
+    vmstat.write_text("nr_free_pages 100\nnuma_miss 5\noom_kill 17\noom_kill_other 3\n", encoding="ascii")
+    assert oom_kills() == 17
+    vmstat.write_text("nr_free_pages 100\n", encoding="ascii")  # of an old kernel
+    assert oom_kills() == 0
 
 
 @pytest.mark.parametrize(("reserved", "gb"), [(3 * 2**30, 3.0), (0, None)])
@@ -366,6 +375,15 @@ def test_memory_of_a_trial_on_a_cpu_is_that_of_its_process_though_there_is_a_gpu
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.max_memory_reserved", lambda: reserved)
     assert child._peak_gb() == gb if gb else child._peak_gb() > 0.1
+
+
+def test_memory_of_a_trial_is_the_most_of_all_its_processes(tmp_path, monkeypatch):
+    task = Task((), str(tmp_path), "", "", "", time.monotonic(), spent=100.0)
+    for peak, most in ((2.0, 2.0), (0.5, 2.0), (3.0, 3.0)):
+        monkeypatch.setattr(child, "_peak_gb", lambda peak=peak: peak)
+        child._note_usage(task)
+        assert Usage.of(tmp_path).memory_gb == most
+    assert 100.0 <= Usage.of(tmp_path).seconds < 200.0
 
 
 RANKS = {
