@@ -131,13 +131,13 @@ def run_attempt(
             kills += 1
             continue
         break
-    if ended.memory_gb is None:  # its process could not tell
-        ended = replace(ended, memory_gb=Usage.of(run_dir).memory_gb)
     training, metrics, epochs = _facts(run_dir, objective, mode)
     best_epoch = training.get("best_epoch", int(metrics["epoch"]) if metrics else None)
     value = training.get("best_value", metrics.get(objective))
     seconds = time.monotonic() - started
-    return Outcome(tuple(args), ended, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
+    # A process that was killed could not tell.
+    told = replace(ended, memory_gb=Usage.of(run_dir).memory_gb) if ended.memory_gb is None else ended
+    return Outcome(tuple(args), told, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
 
 
 def half_batches(run_dir: Path) -> Halved | None:

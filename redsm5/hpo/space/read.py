@@ -166,7 +166,7 @@ def _extended(path: Path, tree: Mapping[str, Any], before: tuple[Path, ...]) -> 
     known = {name for bodies in below.values() for name in bodies}
     for name in only:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"; did you mean {close[0]}?" if close else "; take it out"
             raise UserError(f"{path}: only names {name}, which {base} does not have{hint}")
     return {group: {name: body for name, body in bodies.items() if name in only} for group, bodies in below.items()}
