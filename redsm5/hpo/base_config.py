@@ -78,7 +78,7 @@ def _refuse_own(settings: HpoSettings, args: Sequence[str]) -> None:
     ours = {MONITOR: settings.objective, **{f"checkpoint.{name}": value for name, value in CHECKPOINTS.items()}}
     given = given_options(list(args))
     for key, why in OWN.items():
-        if key in given and str(given[key]).lower() != str(ours.get(key, False)).lower():
+        if key in given and (key not in ours or str(given[key]) != str(ours[key])):
             raise UserError(f"--{key} means nothing to a search, and {why}")
 
 
