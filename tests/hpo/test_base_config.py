@@ -36,7 +36,7 @@ def test_trial_runs_on_one_device_whatever_there_are(made):
 
 @pytest.mark.parametrize(
     "option",
-    ["--early_stopping.monitor=val_mrr", "--checkpoint.keep_last=2", '--checkpoint={"keep_best": 3}', "--run_dir=x",
+    ["--early_stopping.monitor=val_mrr", "--checkpoint.keep_last=2", '--checkpoint={"keep_best": 2}', "--run_dir=x",
      "--tune_batch", "--fresh"],
 )  # fmt: skip
 def test_option_that_would_do_nothing_is_refused(made, option):
@@ -47,7 +47,7 @@ def test_option_that_would_do_nothing_is_refused(made, option):
 
 def test_config_of_a_fit_and_options_that_say_what_a_search_does_anyway_are_taken(made, tmp_path):
     overlay = tmp_path / "fit.yaml"
-    overlay.write_text("run_dir: runs/fit\nearly_stopping: {monitor: val_hit_at_1}\ncheckpoint: {keep_best: 3}\n")
+    overlay.write_text("run_dir: runs/fit\nearly_stopping: {monitor: val_hit_at_1}\ncheckpoint: {keep_best: 2}\n")
     config = made("--config", str(overlay), "--early_stopping.monitor=val_f1_macro", "--no_fresh")
     assert config["early_stopping"]["monitor"] == "val_f1_macro"
     assert config["checkpoint"]["keep_best"] == 1
