@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training at the next step boundary, after a checkpoint; a second one ends it at once."""
+"""Ctrl-C and SIGTERM end a training at the next step boundary, after a checkpoint; the same once more, at once."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class StopSignals(pl.Callback):
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._seen: set[int] = set()
         self._before: dict[int, Any] = {}
 
     def asked(self, trainer: pl.Trainer) -> bool:
@@ -53,7 +54,10 @@ class StopSignals(pl.Callback):
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if number in self._seen:
             raise KeyboardInterrupt
+        self._seen.add(number)
+        if self.received is not None:  # a scheduler's word to all processes of a job, and that of who started this one
+            return
         self.received = number
         print("stopping after this step, or this validation; once more to stop at once", file=sys.stderr, flush=True)

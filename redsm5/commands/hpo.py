@@ -81,12 +81,19 @@ SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "la
             "prune_by", "keep")  # fmt: skip
 
 
+OF_CHOOSE = ("trial", "out")
+"""Options of that action alone."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Search, or show how far a search is; returns the exit code.
 
     Raises:
         UserError: The options are not usable, or the search cannot go on.
     """
+    for name in OF_CHOOSE:
+        if getattr(args, name) is not None and args.action != "choose":
+            raise UserError(f"--{name} goes with redsm5 hpo choose; take it out, or say redsm5 hpo choose")
     given = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     config = list(args.config)
     if not any(arg.split("=")[0] == "--config" for arg in config):
@@ -98,8 +105,11 @@ def run(args: argparse.Namespace) -> int:
 
     from redsm5.hpo.settings import read_settings
     from redsm5.hpo.storage import Away, DatabaseAway, reaching
+    from redsm5.hpo.worker_process import handed_on
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if args.as_worker is not None:
+        given |= handed_on()
     with tempfile.TemporaryDirectory(prefix="redsm5-hpo-") as scratch:
         settings, rest = read_settings(config, given, Path(scratch))
         if args.show_space:

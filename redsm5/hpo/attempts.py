@@ -12,8 +12,8 @@ from sqlalchemy import Engine, Table, and_, delete, select
 
 SLOT, TOKEN = "redsm5:slot", "redsm5:token"
 """System attributes of an attempt."""
-KEPT = "redsm5:kept"
-"""System attribute of an attempt: the last epoch of the checkpoint that it began from, -1 without one."""
+KEPT, STEP = "redsm5:kept", "redsm5:step"
+"""System attributes of an attempt: those of the ``Kept`` that it began from."""
 LOST = "lost"
 """User attribute of an attempt whose worker was lost: its FAIL is no result."""
 RELEASED = "its worker was told to stop"
@@ -22,6 +22,16 @@ TRIALS: Table = models.TrialModel.__table__
 ATTRS: Table = models.TrialSystemAttributeModel.__table__
 USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
 VALUES: Table = models.TrialIntermediateValueModel.__table__
+
+
+@dataclass(frozen=True, order=True)
+class Kept:
+    """What of a training is in the checkpoint that an attempt begins from; one that came further is larger."""
+
+    epoch: int = -1
+    """The last one that has ended in it; -1 without any"""
+    step: int = 0
+    """Optimizer steps in it: a job may be too short for an epoch"""
 
 
 @dataclass(frozen=True)
@@ -36,8 +46,8 @@ class Made:
     lost: bool
     released: bool
     """Whether its worker let it go by itself"""
-    kept: int = -1
-    """The last epoch of the checkpoint that it began from"""
+    kept: Kept = Kept()
+    """What it began from"""
 
     @property
     def has_result(self) -> bool:
@@ -61,7 +71,7 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
         slot: Only of this one.
         state: Only in this one.
     """
-    slots, tokens, kept = ATTRS.alias(), ATTRS.alias(), ATTRS.alias()
+    slots, tokens, kept, steps = ATTRS.alias(), ATTRS.alias(), ATTRS.alias(), ATTRS.alias()
     query = (
         select(
             TRIALS.c.trial_id,
@@ -70,10 +80,12 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
             tokens.c.value_json,
             USER_ATTRS.c.value_json,
             kept.c.value_json,
+            steps.c.value_json,
         )
         .join(slots, and_(slots.c.trial_id == TRIALS.c.trial_id, slots.c.key == SLOT))
         .join(tokens, and_(tokens.c.trial_id == TRIALS.c.trial_id, tokens.c.key == TOKEN))
         .outerjoin(kept, and_(kept.c.trial_id == TRIALS.c.trial_id, kept.c.key == KEPT))
+        .outerjoin(steps, and_(steps.c.trial_id == TRIALS.c.trial_id, steps.c.key == STEP))
         .outerjoin(USER_ATTRS, and_(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == LOST))
         .where(TRIALS.c.study_id == study_id)
     )
@@ -86,22 +98,22 @@ def attempts(engine: Engine, study_id: int, *, slot: int | None = None, state: T
     return [
         Made(
             row[0], row[1], int(row[2]), int(row[3]), row[4] is not None, row[4] == json.dumps(RELEASED),
-            -1 if row[5] is None else int(row[5]),
+            Kept(-1 if row[5] is None else int(row[5]), int(row[6] or 0)),
         )
         for row in rows
     ]  # fmt: skip
 
 
-def deaths(before: Sequence[Made], kept: int) -> int:
-    """How many attempts ended with their worker since the trial last came further than ever before.
+def in_vain(before: Sequence[Made], kept: Kept) -> list[Made]:
+    """The attempts that have ended since the trial last came further than ever before.
 
     Args:
         before: All attempts at the slot so far.
-        kept: The last epoch of the checkpoint that the next one begins from.
+        kept: What the next one begins from.
     """
     ordered = sorted(before, key=lambda made: (made.token, made.trial_id))
     begun = [*(made.kept for made in ordered), kept]
-    return sum(not made.released for made in ordered[begun.index(max(begun)) :])
+    return ordered[begun.index(max(begun)) :]
 
 
 def forget_values(engine: Engine, trial_id: int, step: int) -> None:

@@ -17,16 +17,28 @@ from redsm5.errors import UserError
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.space.space import Choices, Fixed, Parameter, Space
 from redsm5.run.folder import RESUME_KEYS, is_one_of
-from redsm5.run.given import given_sources, merged
+from redsm5.run.given import given_options, given_sources, merged
 from redsm5.run.lightning_cli import resolved_yaml
 
 BASE = "base.yaml"
 """In the folder of a study: the config that all trials start from, as the study was begun."""
 ENCODER = "model.encoder.id"
 THREADS = "runtime.threads"
+MONITOR = "early_stopping.monitor"
 ACCELERATOR = "trainer.accelerator"
 ONE_DEVICE = {"devices": 1, "num_nodes": 1}
 """Of the Trainer: with more, Lightning would start the command once more for each, and that is the search."""
+CHECKPOINTS = {"keep_last": 1, "keep_best": 1}
+"""Of the checkpoints of a trial."""
+OWN = {
+    MONITOR: "each trial keeps its best epoch by the objective: give --objective",
+    **{f"checkpoint.{name}": "of a trial its last state and its best weights are kept: --keep says of how many trials "
+       "the weights stay" for name in CHECKPOINTS},
+    "tune_batch": "batches come from the calibration of the encoders: see redsm5 tune-batch",
+    "fresh": "trials that had begun go on: --study-dir NEW begins a new study",
+    "run_dir": "trials have their folders in that of the study: give --study-dir",
+}  # fmt: skip
+"""What a search decides itself, and why."""
 
 
 def base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> dict[str, Any]:
@@ -38,11 +50,12 @@ def base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> dic
         space: What is searched.
 
     Raises:
-        UserError: It is wrong, has no corpus, or asks for several devices.
+        UserError: It is wrong, has no corpus, asks for several devices, or an option asks for what a search decides.
     """
+    _refuse_own(settings, args)
     encoders = [choice for p in space.by_path.get(ENCODER, ()) for choice in _values(p)]
     first = [f"--{ENCODER}={encoders[0]}"] if encoders else []
-    cli = build_cli([*first, *args, f"--early_stopping.monitor={settings.objective}"], parse_only=True)
+    cli = build_cli([*first, *args, f"--{MONITOR}={settings.objective}"], parse_only=True)
     if cli.config.data.path is None and cli.config.data.posts is None:
         raise UserError("a search needs a corpus; name it with --data.path FOLDER")
     for name in ONE_DEVICE:
@@ -54,10 +67,19 @@ def base_config(settings: HpoSettings, args: Sequence[str], space: Space) -> dic
             )
     config: dict[str, Any] = yaml.safe_load(resolved_yaml(cli))
     config["trainer"] |= ONE_DEVICE
-    config["checkpoint"] |= {"keep_last": 1, "keep_best": 1}
+    config["checkpoint"] |= CHECKPOINTS
     if THREADS not in merged(given_sources(list(args))):
         config["runtime"]["threads"] = None  # each worker has its share of its machine
     return config
+
+
+def _refuse_own(settings: HpoSettings, args: Sequence[str]) -> None:
+    """Refuse options that would do nothing; config files may hold such keys, for a fit reads the same ones."""
+    ours = {MONITOR: settings.objective, **{f"checkpoint.{name}": value for name, value in CHECKPOINTS.items()}}
+    given = given_options(list(args))
+    for key, why in OWN.items():
+        if key in given and (key not in ours or str(given[key]) != str(ours[key])):
+            raise UserError(f"--{key} means nothing to a search, and {why}")
 
 
 def with_places(begun: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:

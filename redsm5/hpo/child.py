@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import signal
@@ -16,11 +15,11 @@ from queue import SimpleQueue
 
 import torch
 
-from redsm5.atomic import write_text_atomically
 from redsm5.checkpoints.space import disk_fails
 from redsm5.children import end_with
 from redsm5.errors import Diverged, MachineFault, OutOfMemory, UserError
-from redsm5.hpo.messages import MEMORY, PRUNED, STUCK, Ended, Ending, Epoch, Stage, Started, Task
+from redsm5.hpo.messages import PRUNED, STUCK, Ended, Ending, Epoch, Stage, Started, Task
+from redsm5.hpo.usage import Usage
 from redsm5.hpo.watcher import Watcher
 from redsm5.run import fit
 from redsm5.run.folder import AnotherConfig
@@ -44,37 +43,58 @@ def forget_ranks() -> None:
         del os.environ[name]
 
 
+def leave_to_worker() -> None:
+    """Ignore what Ctrl-C, or Slurm before the time of a job is up, sends to all: the worker says so to this process."""
+    for number in (signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def serve(task: Task, pipe: Connection) -> None:
     """Fit, and send how it ended. Nothing is printed but into the log."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the worker ends this one
+    leave_to_worker()
     forget_ranks()
     print_into(task.log)
     answers: SimpleQueue[int] = SimpleQueue()
     end_with(pipe, answers.put)
 
+    folder = Path(task.run_dir)
+
     def ask(message: Stage | Started | Epoch) -> int:
+        if isinstance(message, Epoch):
+            _note_usage(task)  # whatever becomes of this process
         pipe.send(message)
         return answers.get()
 
-    folder = Path(task.run_dir)
     watcher = Watcher(task.objective, task.prune_by, folder, task.asked, lambda message: bool(ask(message)))
     args = [*task.args, f"--run_dir={task.run_dir}"]
-    how, reason, detail = ending_of(
-        lambda: fit.run(args, watcher, make_stage=lambda stage: ask(Stage(tuple(stage)))), task.log
-    )
+
+    def fitted() -> int:
+        code = fit.run(args, watcher, make_stage=lambda stage: ask(Stage(tuple(stage))))
+        if folder.is_dir():
+            _note_usage(task)
+        return code
+
+    how, reason, detail = ending_of(fitted, task.log)
     if how == "trained" and (folder / PRUNED).exists():
         how = "pruned"
-    peak = _peak_gb()
-    if how in ("trained", "pruned"):
-        write_text_atomically(folder / MEMORY, json.dumps({"gb": peak}) + "\n")
-    pipe.send(Ended(how, reason, detail, time.monotonic() - task.asked, peak))
+    pipe.send(Ended(how, reason, detail, time.monotonic() - task.asked, _usage(task).memory_gb))
+
+
+def _usage(task: Task) -> Usage:
+    """What the trial has taken by now, in this process and those before it."""
+    memory = max(_peak_gb(), Usage.of(Path(task.run_dir)).memory_gb or 0.0)
+    return Usage(memory, task.spent + time.monotonic() - task.asked)
+
+
+def _note_usage(task: Task) -> None:
+    _usage(task).note(Path(task.run_dir))
 
 
 def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
     """Make a stage of pretraining, and send the exit code."""
     from redsm5.commands import pretrain
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_worker()
     forget_ranks()
     print_into(log)
     end_with(pipe)

@@ -41,6 +41,10 @@ from redsm5.run.lock import FolderHeld, Writes, run_lock
 STUDY_FILE = "study.json"
 PATIENCE = 3600.0
 """Seconds that the database may be away."""
+LOOK = 1.0
+"""Seconds between two looks whether another process has finished the study."""
+LONGEST_WAIT = 600.0
+"""Seconds to wait for the same process of another host: where a file system has no locks, it may be long gone."""
 TESTED = "redsm5:tested"
 """Attribute of the study: numbers of the trials that were evaluated on the test part, in that order."""
 
@@ -65,7 +69,7 @@ def study_report(study: Study, records: Records) -> StudyReport:
         seed=plan.seed,
         sampler=plan.sampler,
         pruner=plan.pruner,
-        dimensions=len(study.space.parameters),
+        dimensions=len(study.space.searched),
         budget=study.settings.n_trials,
         counts=Counts(
             complete=len(records.of("COMPLETE")),
@@ -99,7 +103,7 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
     Raises:
         UserError: No trial has trained to its end, or the best one cannot be tested, or not here.
     """
-    with _alone(study.folder):
+    with _alone(study.folder, tell):
         records = patiently(lambda: read_records(study.optuna), PATIENCE)
         tidy(study, records, set())  # workers may have been ended, or killed, before they did
         ranked = best_first(records.ended, study.plan.direction.name.lower())
@@ -127,14 +131,21 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Wait for who finishes the study already; not for ever where nobody can tell whether that process lives."""
+    said, since = "", time.monotonic()
     while True:
         try:
             with run_lock(folder, writes=Writes(f"the results of {folder}", f"finishes {folder}", "--study-dir")):
                 yield
                 return
-        except FolderHeld:
-            time.sleep(1.0)
+        except FolderHeld as held:
+            if str(held) != said:
+                said, since = str(held), time.monotonic()
+                tell(f"waiting: {said}")
+            elif held.elsewhere and time.monotonic() - since > LONGEST_WAIT:
+                raise
+            time.sleep(LOOK)
 
 
 def _write_report(study: Study, records: Records) -> StudyReport:

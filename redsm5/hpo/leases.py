@@ -22,12 +22,14 @@ from redsm5.hpo.attempts import (
     LOST,
     RELEASED,
     SLOT,
+    STEP,
     TOKEN,
+    Kept,
     Made,
     again,
     attempts,
-    deaths,
     forget_values,
+    in_vain,
     is_lost,
 )  # fmt: skip
 from redsm5.hpo.owner import Owner
@@ -69,6 +71,8 @@ class Attempt:
     """How many attempts at the slot came before"""
     deaths: int
     """How many of them ended with their worker, and were not let go, since one came further than those before it"""
+    releases: int
+    """How many were let go since then"""
     values: dict[int, float]
     """What it has reported, with what it took over, by step"""
 
@@ -156,7 +160,7 @@ class Leases:
         self,
         claim: Claim,
         draw: Callable[[int], FrozenTrial],
-        keep: Callable[[FrozenTrial], int] = lambda earlier: -1,
+        keep: Callable[[FrozenTrial], Kept] = lambda earlier: Kept(),
     ) -> Attempt:
         """Begin, or take up again, the trial of a slot.
 
@@ -164,8 +168,7 @@ class Leases:
             claim: Of this worker.
             draw: The slot's number -> a running trial with its parameters, that is in no database; asked for the first
                 attempt only.
-            keep: The attempt that was lost -> the last step that its checkpoint holds, -1 for none; what was reported
-                up to there is taken over.
+            keep: The attempt that was lost -> what its checkpoint holds; what was reported up to there is taken over.
 
         Raises:
             Lost: The slot is another's.
@@ -177,9 +180,10 @@ class Leases:
             if before:  # not the youngest: a worker that was stalled may have made one later, and left it
                 last = max(before, key=lambda made: (made.token, made.trial_id))
                 earlier = self.storage.get_trial(last.trial_id)
-        kept = -1 if earlier is None else keep(earlier)
-        template = draw(claim.slot) if earlier is None else again(earlier, kept)
-        template.system_attrs = {**template.system_attrs, SLOT: claim.slot, TOKEN: claim.token, KEPT: kept}
+        kept = Kept() if earlier is None else keep(earlier)
+        template = draw(claim.slot) if earlier is None else again(earlier, kept.epoch)
+        of_attempt = {SLOT: claim.slot, TOKEN: claim.token, KEPT: kept.epoch, STEP: kept.step}
+        template.system_attrs = {**template.system_attrs, **of_attempt}
         with reaching():
             trial_id = self.storage.create_new_trial(self.study_id, template)
             # Whoever took the slot before this look saw our attempt when it looked for attempts, or we see its token.
@@ -191,7 +195,11 @@ class Leases:
                 if other.trial_id != trial_id and other.state == TrialState.RUNNING and other.token <= claim.token:
                     self._lose(other.trial_id)
         values = dict(template.intermediate_values)
-        return Attempt(claim, trial_id, dict(template.params), earlier, len(before), deaths(before, kept), values)
+        vain = in_vain(before, kept)
+        released = sum(made.released for made in vain)
+        return Attempt(
+            claim, trial_id, dict(template.params), earlier, len(before), len(vain) - released, released, values
+        )
 
     def report(self, attempt: Attempt, step: int, value: float) -> None:
         """Store a metric of a step; again is the same as once.

@@ -19,9 +19,6 @@ PRUNED = "pruned.json"
 """In a run's folder: the epoch after which it was pruned. Written before the training stops, so that a trial that is
 taken up again after a kill is still a pruned one."""
 
-MEMORY = "memory.json"
-"""In a run's folder: the peak of its memory in 2^30 bytes, written when it has ended."""
-
 STUCK = 124
 """What stands for the exit code of a stage that was ended because nothing was heard of it; ``timeout`` has the same."""
 
@@ -37,6 +34,7 @@ class Task:
         prune_by: The metric that every epoch is reported by.
         log: File for everything that it prints.
         asked: ``time.monotonic()`` when it was asked for.
+        spent: Seconds that the trial had taken before.
     """
 
     args: tuple[str, ...]
@@ -45,6 +43,7 @@ class Task:
     prune_by: str
     log: str
     asked: float
+    spent: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ LIMITS = ("timeout_min", "time", "slurm_time")
 """Any of them says how long a job may run; submitit's default is five minutes."""
 GPUS = ("gpus_per_node", "gpus", "gpus_per_task", "gres")
 """Any of them says how many GPUs a job gets."""
-SECONDS = 20.0
-"""That a worker has to end after its job was told to; Slurm kills after 30."""
+SECONDS = 28.0
+"""That a worker has to end after its job was told to, saving its trial included; Slurm kills after 30."""
 
 
 def run_job(args: Sequence[str], log: str) -> tuple[int | None, str]:

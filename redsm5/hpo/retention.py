@@ -14,8 +14,7 @@ from pathlib import Path
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 
-TRIALS = "trials"
-REFITS = "refits"
+TRIALS, ATTEMPT, REFITS = "trials", "attempt-", "refits"
 AFTER = ("confirm", "confirm.json", "ensemble", REFITS, "report.html")
 """In the folder of a study: what is made once the search is over, and is no part of what it takes."""
 
@@ -41,7 +40,7 @@ def prune_trial(folder: Path, run_dir: Path | None, *, keep_weights: bool) -> No
         run_dir: Of the attempt that ended; None where it left none.
         keep_weights: Whether it is among the best.
     """
-    for attempt in (*folder.glob("attempt-*"), *folder.glob(".attempt-*")):  # the latter half copied
+    for attempt in (*folder.glob(f"{ATTEMPT}*"), *folder.glob(f".{ATTEMPT}*")):  # the latter half copied
         if attempt != run_dir:
             shutil.rmtree(attempt, ignore_errors=True)
     if run_dir is None or not run_dir.is_dir():
@@ -55,6 +54,36 @@ def prune_trial(folder: Path, run_dir: Path | None, *, keep_weights: bool) -> No
         shutil.rmtree(kept.path, ignore_errors=True)
         for page in run_dir.glob("view-*.html"):
             page.unlink(missing_ok=True)
+
+
+def prune_earlier(run_dir: Path) -> None:
+    """Remove the checkpoints of the attempts before one that goes on from them, which are as large as its own.
+
+    Args:
+        run_dir: Of the attempt that has copied them.
+    """
+    for path in attempt_folders(run_dir.parent):
+        if token_of(path) < token_of(run_dir):
+            shutil.rmtree(path / "checkpoints", ignore_errors=True)
+    for path in run_dir.parent.glob(f".{ATTEMPT}*"):  # of a worker that was killed while it copied
+        if token_of(path) < token_of(run_dir):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def attempt_folders(folder: Path) -> list[Path]:
+    """Folders of the attempts at a trial, the newest first."""
+    found = [path for path in folder.glob(f"{ATTEMPT}*") if path.name.removeprefix(ATTEMPT).isdigit()]
+    return sorted(found, key=token_of, reverse=True)
+
+
+def token_of(run_dir: Path) -> int:
+    """With which the worker of an attempt held its slot; of a folder that is half copied too."""
+    return int(run_dir.name.removeprefix(".").removeprefix(ATTEMPT))
+
+
+def half_copied(run_dir: Path) -> Path:
+    """Where the folder of an attempt lies until it is whole."""
+    return run_dir.with_name(f".{run_dir.name}")
 
 
 def prune_study(study: Path, ended: dict[int, str], best: Collection[int], done: set[int]) -> None:

@@ -11,7 +11,7 @@ import inspect
 import math
 import time
 import warnings
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -73,6 +73,31 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> BaseSample
 def make_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
     """A pruner of ``optuna.pruners``; the arguments are as for samplers."""
     return cast(BasePruner, _make("pruner", optuna.pruners, BasePruner, name, PRUNER_OPTIONS, options, None))
+
+
+def try_to_draw(
+    define: Callable[[Trial], object],
+    name: str,
+    options: Mapping[str, Any],
+    directions: Sequence[StudyDirection],
+) -> None:
+    """Draw a trial of a study that is nowhere: some samplers say only then that they do not take the space.
+
+    Args:
+        define: Asks an Optuna trial for the parameters.
+        name: Of the sampler's class.
+        options: Of its constructor.
+        directions: Of the objectives.
+
+    Raises:
+        UserError: It cannot draw.
+    """
+    study = optuna.create_study(directions=directions, sampler=make_sampler(name, options, 0))
+    try:
+        define(study.ask())
+    except (ValueError, TypeError, ImportError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--sampler {name} cannot draw from this space ({said}); give another, or options") from error
 
 
 class Sampling:

@@ -22,11 +22,12 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.errors import UserError
 from redsm5.hpo.base_config import BASE, base_config, base_file, gpus, with_places, written
 from redsm5.hpo.objectives import Objective, objectives_of
-from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler
+from redsm5.hpo.sampling import Sampling, make_pruner, try_to_draw
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.slots import Slots
 from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.check import check_space
+from redsm5.hpo.space.draw import draw
 from redsm5.hpo.space.forms import available, from_json, to_json
 from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.resolve import met
@@ -118,8 +119,13 @@ class Plan:
     @property
     def directions(self) -> list[StudyDirection]:
         """Those of all objectives."""
-        modes = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
-        return [modes[one.mode] for one in self.searched]
+        return directions_of(self.searched)
+
+
+def directions_of(objectives: Sequence[Objective]) -> list[StudyDirection]:
+    """Those of several objectives, in Optuna's words."""
+    modes = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+    return [modes[one.mode] for one in objectives]
 
 
 @dataclass(frozen=True)
@@ -233,7 +239,7 @@ def _new_plan(
         there, lines = available(asked, met(base, cuda=not on_cpu and gpus() > 0))
         for line in lines:
             tell(line)
-        make_sampler(settings.sampler, settings.sampler_options, settings.seed)
+        try_to_draw(partial(draw, there), settings.sampler, settings.sampler_options, directions_of(settings.searched))
         make_pruner(settings.pruner, settings.pruner_options)
         tell("reading the corpus")
         corpus = study_corpus(base)

@@ -8,17 +8,20 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from redsm5.atomic import write_text_atomically
+from redsm5.atomic import sync, write_text_atomically
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
-from redsm5.hpo.messages import MEMORY, PRUNED, WITH_SERVER, Ended, Task
+from redsm5.hpo.attempts import Kept
+from redsm5.hpo.messages import PRUNED, WITH_SERVER, Ended, Task
+from redsm5.hpo.retention import attempt_folders, half_copied
+from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
 from redsm5.run.folder import RunFolder
 from redsm5.run.given import flat, given_sources, merged
@@ -31,6 +34,7 @@ FROM_OUTSIDE = (*(f"killed by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT
 BATCHES = "batches.json"
 """In the folder of an attempt: what the batches of its trial became, each time that memory was not enough."""
 LOG = "log.txt"
+BATCHING = "data.batching."
 SIZES = ("train", "eval", "train_tokens", "eval_tokens")
 ACCUMULATE = "trainer.accumulate_grad_batches"
 
@@ -60,7 +64,7 @@ class Outcome:
         epochs: How many ended.
         halved: Each time memory was not enough.
         kills: How often it was killed and went on.
-        seconds: Of wall time, of all its fits.
+        seconds: Of wall time, of all its fits, those of attempts that it goes on from included.
     """
 
     args: tuple[str, ...]
@@ -83,6 +87,7 @@ def run_attempt(
     prune_by: str,
     mode: Literal["min", "max"],
     fit: Callable[[Task], Ended],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Fit, until it ends otherwise than for want of memory or by a kill from outside.
 
@@ -97,23 +102,28 @@ def run_attempt(
         prune_by: The metric that the pruner compares.
         mode: Whether it is minimised or maximised.
         fit: Does a fit in a process of its own; returns ``killed`` also where the worker has ended it.
+        tell: Shows a line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halved = _halved_before(folder)
     kills = 0
-    started = time.monotonic()
+    started = time.monotonic() - Usage.of(run_dir).seconds  # as if it had run in one piece
     options = [*args, *batch_options(batches_of(run_dir) or (halved[-1].options if halved else {}))]
     while True:
         if RunFolder(run_dir).is_finished:  # its worker was gone before it could tell
-            ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=_memory(run_dir))
+            ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=Usage.of(run_dir).memory_gb)
             break
-        ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, str(folder / LOG), time.monotonic()))
+        asked = time.monotonic()
+        log = str(folder / LOG)
+        ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, log, asked, asked - started))
         if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
             halved.append(smaller)
+            tell(f"{run_dir} is out of memory: it starts over with {' '.join(batch_options(smaller.options))}")
             options = [*args, *batch_options(smaller.options)]
             _start_over(run_dir, halved)  # another batch is another run
             continue
         if ended.how == "differs":  # of another version of redsm5, or another machine: it cannot go on
+            tell(f"{ended.detail.partition(';')[0]}: it starts over")
             options = [*args, *batch_options(halved[-1].options if halved else {})]
             _start_over(run_dir, halved)
             continue
@@ -125,31 +135,39 @@ def run_attempt(
     best_epoch = training.get("best_epoch", int(metrics["epoch"]) if metrics else None)
     value = training.get("best_value", metrics.get(objective))
     seconds = time.monotonic() - started
-    return Outcome(tuple(args), ended, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
+    # A process that was killed could not tell.
+    told = replace(ended, memory_gb=Usage.of(run_dir).memory_gb) if ended.memory_gb is None else ended
+    return Outcome(tuple(args), told, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
 
 
 def half_batches(run_dir: Path) -> Halved | None:
-    """Half of the batches of a run, with twice the accumulation; None where they cannot be halved, or are not known."""
+    """Half of the batches of a run, with as many examples in a step; of the evaluation alone where training has one.
+
+    Returns:
+        None where neither can be halved, or they are not known.
+    """
     options = batches_of(run_dir)
     if not options:
         return None
-    length = _config(run_dir)["data.max_length"]
-    for name, least in (("train", 1), ("eval", 1), ("train_tokens", length), ("eval_tokens", length)):
-        size = options.get(key := f"data.batching.{name}")
-        if size is None:
-            continue
-        if size // 2 < least and name.startswith("train"):
-            return None
-        options[key] = max(size // 2, least)
-    options[ACCUMULATE] *= 2
-    return Halved(options)
+    length, halved = _config(run_dir)["data.max_length"], dict(options)
+    train, evaluation, train_tokens, evaluation_tokens = (f"{BATCHING}{name}" for name in SIZES)
+    if (size := options.get(train, 1)) > 1:
+        step = size * options[ACCUMULATE]
+        halved[train] = next(part for part in range(size // 2, 0, -1) if step % part == 0)  # 3 x 2 become 1 x 6
+        halved[ACCUMULATE] = step // halved[train]
+    if (size := options.get(train_tokens, 0)) >= 2 * length:
+        halved[train_tokens], halved[ACCUMULATE] = size // 2, 2 * options[ACCUMULATE]
+    for key, least in ((evaluation, 1), (evaluation_tokens, length)):
+        if (size := options.get(key, 0)) > least:
+            halved[key] = max(size // 2, least)
+    return None if halved == options else Halved(halved)
 
 
 def batches_of(run_dir: Path) -> dict[str, int]:
     """The options that say how large the batches of a run are; empty where there is none."""
     config = _config(run_dir)
     prefix = "data.batching.init_args."
-    sizes = {f"data.batching.{name}": config.get(prefix + name) for name in SIZES}
+    sizes = {f"{BATCHING}{name}": config.get(prefix + name) for name in SIZES}
     found = {key: size for key, size in sizes.items() if size is not None}
     return {**found, ACCUMULATE: config[ACCUMULATE]} if config else {}
 
@@ -160,11 +178,6 @@ def _config(run_dir: Path) -> dict[str, Any]:
         return flat(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError):
         return {}
-
-
-def _memory(run_dir: Path) -> float | None:
-    path = run_dir / MEMORY
-    return float(json.loads(path.read_text(encoding="utf-8"))["gb"]) if path.exists() else None
 
 
 def batch_options(batches: Mapping[str, int]) -> list[str]:
@@ -180,12 +193,6 @@ def _halved_before(folder: Path) -> list[Halved]:
     return []
 
 
-def attempt_folders(folder: Path) -> list[Path]:
-    """Folders of the attempts at a trial, the newest first."""
-    tokens = [path.name.removeprefix("attempt-") for path in folder.glob("attempt-*")]
-    return [folder / f"attempt-{token}" for token in sorted(filter(str.isdigit, tokens), key=int, reverse=True)]
-
-
 def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
     """Remove a run, but for what its batches became: a worker that has lost the trial tells the next ones nothing."""
     shutil.rmtree(run_dir)
@@ -194,11 +201,11 @@ def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
         write_text_atomically(run_dir / BATCHES, json.dumps([one.options for one in halved]) + "\n")
 
 
-def take_over(previous: Path, run_dir: Path) -> int | None:
+def take_over(previous: Path, run_dir: Path) -> Kept | None:
     """Copy the folder of an attempt whose worker is gone: a stalled worker may still write into the old one.
 
     Returns:
-        The last epoch whose end is in the newest whole checkpoint; None where there is none, and nothing is copied.
+        What the newest whole checkpoint holds; None where there is none, and nothing is copied.
 
     Raises:
         OSError: It cannot be copied, or was changed meanwhile.
@@ -208,13 +215,17 @@ def take_over(previous: Path, run_dir: Path) -> int | None:
     last, _ = CheckpointFolder(previous / "checkpoints").take_last()
     if last is None:
         return None
-    copy = run_dir.with_name(f".{run_dir.name}")
+    copy = half_copied(run_dir)
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(previous, copy, ignore=shutil.ignore_patterns(".*", "damaged-*"))
     if not (copied := copy / last.path.relative_to(previous)).exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(copied))
+    for path in [*copy.rglob("*"), copy]:
+        sync(path)  # what it was copied from goes soon
     copy.rename(run_dir)  # whole, or not there
-    return last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
+    sync(run_dir.parent)
+    ended = last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
+    return Kept(ended, last.manifest.step)
 
 
 def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -16,6 +18,12 @@ from redsm5.hpo.messages import STUCK, WITH_SERVER, Ended, Epoch, Stage, Started
 
 POLL = 0.5
 """Seconds between two looks at whether the process is to be ended."""
+SAVING = 20.0
+"""Seconds that a fit has to save where it stands when its worker is told to end; Slurm kills after 30."""
+SAVE = signal.SIGUSR1
+"""Asks for that. None that Ctrl-C or Slurm sends to all: those that hear both go by the first, and end by a second of a
+kind. A fit that does not train yet ends by it at once."""
+VMSTAT = Path("/proc/vmstat")
 BY_KERNEL = "killed by SIGKILL"
 """How a process ends that the kernel kills for want of memory."""
 
@@ -27,15 +35,23 @@ class TrialProcess:
         on_start: Hears that a training begins.
         on_epoch: Hears of every epoch; says whether to prune.
         stuck_seconds: A fit of which nothing is heard for so long is ended.
+        tell: Shows a line.
     """
 
     def __init__(
-        self, on_start: Callable[[Started], None], on_epoch: Callable[[Epoch], bool], *, stuck_seconds: float
+        self,
+        on_start: Callable[[Started], None],
+        on_epoch: Callable[[Epoch], bool],
+        *,
+        stuck_seconds: float,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_start = on_start
         self._on_epoch = on_epoch
         self._stuck_seconds = stuck_seconds
+        self._tell = tell
         self._end = threading.Event()
+        self._asked: Started | Epoch | None = None
         self._oom_kills = 0
 
     def end(self) -> None:
@@ -49,6 +65,8 @@ class TrialProcess:
 
     def run(self, task: Task) -> Ended:
         """Do a fit.
+
+        Ctrl-C, or what else tells this worker to end, is raised again when the fit has saved where it stands.
 
         Returns:
             How it ended; ``killed`` where the process went without a word, ``out of memory`` where the kernel killed
@@ -64,31 +82,60 @@ class TrialProcess:
 
         self._oom_kills = oom_kills()
         with forked(serve, task) as (process, pipe):
-            heard, made = time.monotonic(), 0.0
             try:
-                while True:
-                    if self._end.is_set():
-                        return Ended("killed", "ended by its worker")
-                    if not pipe.poll(POLL):
-                        if time.monotonic() - heard > self._stuck_seconds:
-                            return Ended("stuck", "nothing was heard of it", seconds=time.monotonic() - task.asked)
-                        continue
+                return self._talk(process, pipe, task)
+            except (KeyboardInterrupt, SystemExit):
+                self._let_save(process, pipe)
+                raise
+
+    def _talk(self, process: BaseProcess, pipe: Connection, task: Task) -> Ended:
+        """Hear the fit out, and answer it."""
+        heard, made = time.monotonic(), 0.0
+        try:
+            while True:
+                if self._end.is_set():
+                    return Ended("killed", "ended by its worker")
+                if not pipe.poll(POLL):
+                    if time.monotonic() - heard > self._stuck_seconds:
+                        return Ended("stuck", "nothing was heard of it", seconds=time.monotonic() - task.asked)
+                    continue
+                message = pipe.recv()
+                if isinstance(message, Ended):
+                    return message
+                if isinstance(message, Stage):
+                    began = time.monotonic()
+                    pipe.send(self._make(message, task.log))
+                    made += time.monotonic() - began
+                else:
+                    self._answer(pipe, replace(message, pretraining=made) if isinstance(message, Started) else message)
+                heard, self._oom_kills = time.monotonic(), oom_kills()
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            process.join()
+            return Ended("killed", _how(process), seconds=time.monotonic() - task.asked)
+
+    def _answer(self, pipe: Connection, message: Started | Epoch) -> None:
+        self._asked = message
+        if isinstance(message, Started):
+            self._on_start(message)
+            pipe.send(False)
+        else:
+            pipe.send(self._on_epoch(message))
+        self._asked = None
+
+    def _let_save(self, process: BaseProcess, pipe: Connection) -> None:
+        """Have the fit save where it stands; what it asks meanwhile is answered, or it would wait."""
+        self._tell(f"the trial saves where it stands, within {SAVING:.0f} s")
+        until = time.monotonic() + SAVING
+        with suppress(Exception):  # whatever it is: the worker ends, and with it the fit
+            _ask_to_save(process)
+            if self._asked is not None:
+                self._answer(pipe, self._asked)
+            while (left := until - time.monotonic()) > 0 and not self._end.is_set():
+                if pipe.poll(min(left, POLL)):
                     message = pipe.recv()
-                    if isinstance(message, Ended):
-                        return message
-                    if isinstance(message, Stage):
-                        began = time.monotonic()
-                        pipe.send(self._make(message, task.log))
-                        made += time.monotonic() - began
-                    elif isinstance(message, Started):
-                        self._on_start(replace(message, pretraining=made))
-                        pipe.send(False)
-                    else:
-                        pipe.send(self._on_epoch(message))
-                    heard, self._oom_kills = time.monotonic(), oom_kills()
-            except (EOFError, ConnectionResetError, BrokenPipeError):
-                process.join()
-                return Ended("killed", _how(process), seconds=time.monotonic() - task.asked)
+                    if isinstance(message, Ended | Stage):
+                        return
+                    self._answer(pipe, message)
 
     def _make(self, stage: Stage, log: str) -> int:
         """Make a stage of pretraining in a process of its own; its exit code, as a shell has it."""
@@ -96,13 +143,18 @@ class TrialProcess:
 
         with forked(serve_stage, stage, log) as (process, pipe):
             said, heard = 0, time.monotonic()
-            while not pipe.poll(POLL):
-                if self._end.is_set():
-                    return 128 + signal.SIGKILL
-                if (size := _size(log)) != said:  # it says how far it is, and may take many hours
-                    said, heard = size, time.monotonic()
-                if time.monotonic() - heard > self._stuck_seconds:
-                    return STUCK
+            try:
+                while not pipe.poll(POLL):
+                    if self._end.is_set():
+                        return 128 + signal.SIGKILL
+                    if (size := _size(log)) != said:  # it says how far it is, and may take many hours
+                        said, heard = size, time.monotonic()
+                    if time.monotonic() - heard > self._stuck_seconds:
+                        return STUCK
+            except (KeyboardInterrupt, SystemExit):
+                _ask_to_save(process)
+                pipe.poll(SAVING)
+                raise
             return code_of_stage(process, pipe)
 
 
@@ -114,6 +166,12 @@ def code_of_stage(process: BaseProcess, pipe: Connection) -> int:
         process.join()
         code = process.exitcode or 0
         return code if code >= 0 else 128 - code
+
+
+def _ask_to_save(process: BaseProcess) -> None:
+    if process.pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, SAVE)
 
 
 def _size(log: str) -> int:
@@ -131,7 +189,7 @@ def _how(process: BaseProcess) -> str:
 def oom_kills() -> int:
     """Processes that the kernel has killed for want of memory since the system was started; 0 where it does not say."""
     try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+        lines = VMSTAT.read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

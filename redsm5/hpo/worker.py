@@ -19,7 +19,7 @@ from pydantic import JsonValue
 
 from redsm5.checkpoints.space import disk_fails
 from redsm5.errors import MachineFault, UserError
-from redsm5.hpo.attempts import LOST, RELEASED
+from redsm5.hpo.attempts import LOST, RELEASED, Kept
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.failures import refuse_failing
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
@@ -27,12 +27,12 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
 from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
-from redsm5.hpo.retention import refit_run, search_bytes, trial_folder
+from redsm5.hpo.retention import attempt_folders, prune_earlier, refit_run, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
-from redsm5.hpo.trial import Outcome, attempt_folders, config_text, run_attempt, take_over
+from redsm5.hpo.trial import Outcome, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 from redsm5.tracebacks import place_of
@@ -43,6 +43,8 @@ PATIENCE = 3600.0
 """Seconds that the database may be away."""
 MOST_DEATHS = 10
 """A trial whose worker died so often, while it came no further, has failed: it may be what kills it."""
+MOST_RELEASES = 30
+"""The same of a trial that its worker let go so often: the jobs are too short for its start and one step."""
 COPIES = 3
 """Tries to copy the folder of an attempt: a stalled worker may replace a checkpoint in it meanwhile."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
@@ -144,11 +146,14 @@ class Worker:
             lambda message: begun(message),
             lambda epoch: tell(epoch),
             stuck_seconds=60 * self.study.settings.stuck_minutes,
+            tell=self.tell,
         )
         with Beating(self.leases, claim, process.end) as beating:
             kept = _newest(folder, run_dir, self.tell)
             with clock.timed("sampling"):
-                attempt = self.leases.attempt(claim, self._draw, lambda _: -1 if kept is None else kept)
+                attempt = self.leases.attempt(claim, self._draw, lambda _: kept or Kept())
+            if kept is not None:  # in the database is who goes on from them: a worker that is stalled is not
+                prune_earlier(run_dir)
             begun, tell = self._tellers(attempt, beating, clock)
             outcome, params, notes = self._run(attempt, folder, run_dir, process)
             if process.was_ended:
@@ -189,13 +194,8 @@ class Worker:
     ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
         plan, space, base = self.study.plan, self.study.space, self.study.base_args()
         args, notes = base, dict[str, Any]()
-        ended = None
-        if attempt.deaths >= MOST_DEATHS:
-            last = attempt.earlier.user_attrs.get(LOST, "") if attempt.earlier is not None else ""
-            ended = Ended(
-                "killed", f"its worker died {MOST_DEATHS} times", f"it may be what ends them; the last: {last}"
-            )
-        else:
+        ended = _given_up(attempt)
+        if ended is None:
             try:
                 args, notes = trial_args(space, attempt.params, base, self.bounds, training_posts=plan.training_posts)
             except MachineFault:
@@ -203,7 +203,7 @@ class Worker:
             except UserError as error:
                 ended = Ended("refused", f"refused: {error}", str(error))
         fit = process.run if ended is None else lambda _, how=ended: how
-        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit)
+        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit, self.tell)
         if ended is not None:  # also where its run had come to its end, and nobody lived to tell
             outcome = replace(outcome, ended=ended)
         return outcome, attempt.params, notes
@@ -315,8 +315,22 @@ def _without(missing: Sequence[str], ended: Ended) -> Ended:
     return replace(ended, reason=f"no value of {', '.join(missing)}", detail=f"no finite {missing[0]}: {why}")
 
 
-def _newest(folder: Path, run_dir: Path, tell: Callable[[str], None]) -> int | None:
-    """Go on where the newest attempt before this one has a checkpoint; the last epoch that ended in it.
+def _given_up(attempt: Attempt) -> Ended | None:
+    """How a trial ends that comes no further, whoever works on it; None where it may be tried once more."""
+    if attempt.deaths >= MOST_DEATHS:
+        last = attempt.earlier.user_attrs.get(LOST, "") if attempt.earlier is not None else ""
+        return Ended("killed", f"its worker died {MOST_DEATHS} times", f"it may be what ends them; the last: {last}")
+    if attempt.releases >= MOST_RELEASES:
+        return Ended(
+            "killed",
+            f"its worker was told to stop {MOST_RELEASES} times while it came no further",
+            "that is too little time for its start and one step of the optimizer; give jobs more: timeout_min",
+        )
+    return None
+
+
+def _newest(folder: Path, run_dir: Path, tell: Callable[[str], None]) -> Kept | None:
+    """Go on where the newest attempt before this one has a checkpoint; what it holds.
 
     What cannot be copied is not gone on from.
     """

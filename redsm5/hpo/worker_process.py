@@ -24,6 +24,10 @@ ASKED_TO_END = (signal.SIGTERM, signal.SIGUSR2)
 """What Slurm sends before it kills: when a job is cancelled, and before its time is up."""
 REFUSED = 2
 """Exit code of a worker that says in a sentence what the user has to put right."""
+URL = "--storage"
+STORAGE = "REDSM5_STORAGE"
+"""Variable that hands the URL of the database on to a worker: it may hold a password, and a command line is for all to
+read."""
 TRY_AGAIN = 75
 """Exit code of a worker whose database was away for long: EX_TEMPFAIL of sysexits.h."""
 ENDED_IN_ORDER = 130
@@ -52,6 +56,30 @@ def worker_args(args: Sequence[str]) -> list[str]:
     return [*args, AS_WORKER, __version__, boot_id()]
 
 
+def without_url(args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Arguments that others may read, and the variables that hand on the rest.
+
+    Args:
+        args: Of ``worker_args``.
+    """
+    left, variables = [], dict[str, str]()
+    following = iter(args)
+    for arg in following:
+        if arg == URL:
+            variables[STORAGE] = next(following)
+        elif arg.startswith(f"{URL}="):
+            variables[STORAGE] = arg.removeprefix(f"{URL}=")
+        else:
+            left.append(arg)
+    return left, variables
+
+
+def handed_on() -> dict[str, str]:
+    """In a worker: the settings that its variables hand on; they are for no other process."""
+    url = os.environ.pop(STORAGE, None)
+    return {} if url is None else {"storage": url}
+
+
 class WorkerProcess:
     """A worker that runs here.
 
@@ -63,10 +91,11 @@ class WorkerProcess:
 
     def __init__(self, args: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self._log = log
+        shown, variables = without_url(args)
         with log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "redsm5", "hpo", *args], stdout=file, stderr=file, stdin=subprocess.PIPE,
-                env=dict(environment), start_new_session=True,
+                [sys.executable, "-m", "redsm5", "hpo", *shown], stdout=file, stderr=file, stdin=subprocess.PIPE,
+                env={**environment, **variables}, start_new_session=True,
             )  # fmt: skip
 
     def ending(self) -> Ending | None:

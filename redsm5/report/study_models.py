@@ -17,11 +17,15 @@ EndState = Literal["COMPLETE", "PRUNED", "FAIL"]
 class TrialSeconds(Frozen):
     """Where the time of a trial went, in seconds."""
 
-    sampling: float = Field(ge=0, description="The sampler and what it reads from the database.")
+    sampling: float = Field(ge=0, description="The sampler and what it reads from the database; of the last attempt.")
     pretraining: float = Field(ge=0, description="Making stages of pretraining that were not there; of the last fit.")
     start: float = Field(ge=0, description="From asking for a process to the first batch, but that; of the last fit.")
-    fits: float = Field(ge=0, description="All of its fits: pretraining, start, training, evaluation.")
-    storage: float = Field(ge=0, description="Writing to the database, and asking the pruner.")
+    fits: float = Field(
+        ge=0,
+        description="All of its fits, those of lost attempts up to the last epoch included that was gone on from: "
+        "pretraining, start, training, evaluation.",
+    )
+    storage: float = Field(ge=0, description="Writing to the database, and asking the pruner; of the last attempt.")
 
 
 class TrialReport(Frozen):
@@ -50,7 +54,9 @@ class TrialReport(Frozen):
     notes: dict[str, JsonValue] = Field(description="What the batch became, and why where it is not what was drawn.")
     batches: list[dict[str, int]] = Field(description="Batches after each time that memory was not enough.")
     seconds: TrialSeconds = Field(description="Where its time went.")
-    memory_gb: float | None = Field(description="Peak memory in 2^30 bytes: of the GPU, else of the process.")
+    memory_gb: float | None = Field(
+        description="Peak memory in 2^30 bytes, of all attempts that it went on from: of the GPU, else of the process."
+    )
     worker: str = Field(description="Host and process that ended it.")
     run: str = Field(description="Folder of the run, from the folder of the study.")
 
@@ -124,7 +130,7 @@ class StudyReport(Frozen):
     seed: int = Field(ge=0, description="Seed of the study.")
     sampler: str = Field(description="The sampler, in words.")
     pruner: str = Field(description="The pruner, in words.")
-    dimensions: int = Field(ge=1, description="Parameters of the space.")
+    dimensions: int = Field(ge=1, description="Dimensions of the space: parameters that are drawn.")
     budget: int = Field(ge=1, description="Trials that were asked for.")
     counts: Counts = Field(description="Trials by state.")
     reasons: dict[str, int] = Field(description="Failed trials by reason.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ RESUME_KEYS = (
 )  # fmt: skip
 """What may differ from the config of a run that goes on: where its files lie now, and what decides no figure but its
 last bits. Another corpus is refused by its hash."""
+
+
+ENCODER = "model.encoder.id"
+MADE_HERE = re.compile(r".*/(tiny-encoders/[^/]+|pretraining/[^/]+/epoch-\d+)")
+"""An encoder in a cache: the end of its path holds the hash of all that decides it, wherever the cache lies."""
 
 
 class AnotherConfig(UserError):
@@ -232,6 +238,12 @@ def refuse_inputs(folder: RunFolder, config: Any) -> None:
 
 
 def differing_keys(old_yaml: str, new_yaml: str) -> list[str]:
-    """Dotted keys in which two configs differ."""
-    old, new = flat(yaml.safe_load(old_yaml)), flat(yaml.safe_load(new_yaml))
+    """Dotted keys in which two configs differ; the same encoder in another cache is no difference."""
+    old, new = (_by_identity(flat(yaml.safe_load(text))) for text in (old_yaml, new_yaml))
     return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def _by_identity(config: dict[str, Any]) -> dict[str, Any]:
+    """A config by dotted key, in which an encoder that was made in a cache goes by what it is, not by where it lies."""
+    made = MADE_HERE.fullmatch(str(config.get(ENCODER)))
+    return config if made is None else {**config, ENCODER: made[1]}

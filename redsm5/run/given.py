@@ -53,6 +53,15 @@ def _option(flag: str, value: str | None) -> dict[str, Any]:
     return {flag: value}
 
 
+def given_options(args: list[str]) -> dict[str, Any]:
+    """The keys that options set, those of config files aside."""
+    found: dict[str, Any] = {}
+    for flag, value in _pairs(args):
+        if flag != "config":
+            found |= _option(flag, value)
+    return found
+
+
 def given_configs(args: list[str]) -> list[str]:
     """The config files that the arguments name, in their order."""
     return [value for flag, value in _pairs(args) if flag == "config" and value is not None]

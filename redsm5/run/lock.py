@@ -34,7 +34,16 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 class FolderHeld(UserError):
-    """Another process holds the folder."""
+    """Another process holds the folder.
+
+    Args:
+        said: The sentence; it names the process and since when, where that is known.
+        elsewhere: Whether that process is on another host, so that nobody here can tell that it lives.
+    """
+
+    def __init__(self, said: str, *, elsewhere: bool = False) -> None:
+        super().__init__(said)
+        self.elsewhere = elsewhere
 
 
 @dataclass(frozen=True)
@@ -210,4 +219,5 @@ def _refusal(path: Path, holder: Holder | None, writes: Writes) -> FolderHeld:
     where = f"process {holder.pid} on host {holder.host} {writes.doing} since {holder.started}"
     if holder.host == socket.gethostname():
         return FolderHeld(f"{where}; wait for it, or choose another {writes.option}")
-    return FolderHeld(f"{where}; wait for it, choose another {writes.option}, or remove {path} if that process is gone")
+    gone = f"remove {path} if that process is gone"
+    return FolderHeld(f"{where}; wait for it, choose another {writes.option}, or {gone}", elsewhere=True)

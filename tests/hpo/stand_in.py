@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 from checkpoint_samples import put
 from searches import SPACE
+from storm_log import StormLog
 from tiny_runs import fit_options
 
 from redsm5.checkpoints.folder import CheckpointFolder
@@ -56,6 +57,8 @@ def fit(self, task):
     last, _ = kept.take_last()
     begin = 0 if last is None else last.manifest.epoch + 1
     keep_rows(run / "metrics.csv", lambda row: row.epoch < begin)
+    log, token = StormLog(run.parents[2] / "storm.log"), int(run.name.removeprefix("attempt-"))
+    log.begins(number, token)
     self._on_start(Started(begin, 0.1))
     how, epoch = "trained", begin - 1
     for epoch in range(begin, EPOCHS):
@@ -72,7 +75,10 @@ def fit(self, task):
         put(kept, "resume", epoch=epoch, value=value)
         for entry in before:
             discard(entry.path)
-        if self._on_epoch(Epoch(epoch, value)):
+        began = time.monotonic()
+        prunes = self._on_epoch(Epoch(epoch, value))
+        log.told(number, token, began)
+        if prunes:
             (run / PRUNED).write_text(json.dumps({"epoch": epoch}))
             how = "pruned"
             break

@@ -8,6 +8,7 @@ import uuid
 import optuna
 from optuna.trial import TrialState
 
+from redsm5.hpo.attempts import Kept
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.leases import AlreadyDone, Leases, Lost
 from redsm5.hpo.owner import Owner
@@ -29,8 +30,8 @@ def value_at(x, step):
     return x * (step + 1) / STEPS
 
 
-def work(url, budget, name="study", elsewhere=False, told=None):
-    """Until the study is done; ``told`` is an event that says when the first trial runs."""
+def work(url, budget, name="study", elsewhere=False, told=None, log=None):
+    """Until the study is done; ``told`` is an event that says when the first trial runs, ``log`` a ``StormLog``."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     owner = Owner.this_process()
     if elsewhere:  # only its beats say that it lives
@@ -47,29 +48,34 @@ def work(url, budget, name="study", elsewhere=False, told=None):
                     return
                 time.sleep(LEASE / 12)
                 continue
-            trial(leases, sampling, claim, told)
+            trial(leases, sampling, claim, told, log)
         except (Lost, AlreadyDone):
             continue
         except Away:
             time.sleep(0.2)
 
 
-def trial(leases, sampling, claim, told):
+def trial(leases, sampling, claim, told, log):
     with Beating(leases, claim, lambda: None) as beating:
         attempt = leases.attempt(
             claim,
             lambda slot: sampling.draw(slot, define),
-            keep=lambda earlier: max(earlier.intermediate_values, default=-1),
+            keep=lambda earlier: Kept(max(earlier.intermediate_values, default=-1)),
         )
         if told is not None:
             told.set()
+        if log is not None:
+            log.begins(claim.slot, claim.token)
         kept = attempt.earlier.intermediate_values if attempt.earlier else {}
         for step in range(len(kept), STEPS):
             time.sleep(random.uniform(0.006, 0.025))
             if beating.is_lost:
                 raise Lost
             value = value_at(attempt.params["x"], step)
+            began = time.monotonic()
             insist(lambda step=step, value=value: leases.report(attempt, step, value), most=0.5)
+            if log is not None:
+                log.told(claim.slot, claim.token, began)
             insist(lambda: sampling.prunes(attempt), most=0.5)
         insist(lambda: leases.finish(attempt, TrialState.COMPLETE, attempt.params["x"]), most=0.5)
 

@@ -34,6 +34,25 @@ def test_trial_runs_on_one_device_whatever_there_are(made):
             made(option)
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--early_stopping.monitor=val_mrr", "--checkpoint.keep_last=2", '--checkpoint={"keep_best": 2}', "--run_dir=x",
+     "--tune_batch", "--fresh"],
+)  # fmt: skip
+def test_option_that_would_do_nothing_is_refused(made, option):
+    with pytest.raises(UserError, match=r"^--[a-z_.]+ means nothing to a search, and .+") as refused:
+        made(option)
+    assert "\n" not in str(refused.value)
+
+
+def test_config_of_a_fit_and_options_that_say_what_a_search_does_anyway_are_taken(made, tmp_path):
+    overlay = tmp_path / "fit.yaml"
+    overlay.write_text("run_dir: runs/fit\nearly_stopping: {monitor: val_hit_at_1}\ncheckpoint: {keep_best: 2}\n")
+    config = made("--config", str(overlay), "--early_stopping.monitor=val_f1_macro", "--no_fresh")
+    assert config["early_stopping"]["monitor"] == "val_f1_macro"
+    assert config["checkpoint"]["keep_best"] == 1
+
+
 CONFIG = {
     "data": {"path": "/a", "posts": None, "split_seed": 0, "cache_dir": "/cache"},
     "trainer": {"devices": 1, "num_nodes": 1, "max_epochs": 3},

@@ -322,6 +322,11 @@ def test_another_search_in_the_same_folder_is_refused(options, tmp_path, capfd):
         (["--storage", "mongodb://x/y"], "--storage"),
         (["--n-trials", "0"], "n_trials is 0; it must be a whole number of at least 1"),
         (["--sampler", "Nope"], "--sampler Nope is unknown"),
+        (
+            ["--sampler", "GridSampler", "--sampler-options", '{"search_space": {"lr": [1e-5]}}'],
+            "--sampler GridSampler cannot draw from this space (",
+        ),
+        (["--trial", "3"], "--trial goes with redsm5 hpo choose"),
         (["--pruner-options", '{"foo": 1}'], "MedianPruner does not take foo"),
         (["--objective", "f1"], "hpo.objective: f1 is not accepted"),
         (["--objectives", "val_f1_macro,speed"], "objectives: speed is no objective; choose among"),

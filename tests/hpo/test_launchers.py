@@ -10,8 +10,9 @@ import pytest
 
 from redsm5 import __version__
 from redsm5.cli import main
+from redsm5.commands import hpo
 from redsm5.errors import UserError
-from redsm5.hpo import on_this_machine, workers
+from redsm5.hpo import on_this_machine, worker_process, workers
 from redsm5.hpo.launchers import check_launcher, launch
 from redsm5.hpo.settings import HpoSettings
 from redsm5.hpo.worker_process import Ending, WorkerProcess, refuse_foreign
@@ -281,6 +282,30 @@ def test_trials_on_the_cpu_share_the_cores_whatever_gpus_there_are(on_cpu, threa
     else:
         with pytest.raises(UserError, match="--workers is 2 and there is 1 GPU"):
             launch(settings, [], gpus=1)
+
+
+def test_url_of_the_database_is_in_no_command_line(tmp_path, monkeypatch):
+    """It may hold a password."""
+    url, seen = "postgresql://me:secret@host/name", {}
+    config = tmp_path / "hpo.yaml"
+    config.write_text("{}", encoding="utf-8")
+
+    def started(command, *, env, **_):
+        seen.update(command=command, env=env)
+
+    for given in (["--storage", url], [f"--storage={url}"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(worker_process.subprocess, "Popen", started)
+            made = ["--config", str(config), *given, "--as-worker", "1", "boot"]
+            WorkerProcess(made, tmp_path / "worker.log", {"PATH": "/bin"})
+        assert seen["command"][3:] == ["hpo", "--config", str(config), "--as-worker", "1", "boot"]
+        assert seen["env"] == {"PATH": "/bin", "REDSM5_STORAGE": url}
+    for name, value in seen["env"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(hpo, "_act", lambda settings, *_: seen.update(settings=settings) or 0)
+    assert main(seen["command"][3:]) == 0
+    assert seen["settings"].url == url
+    assert "REDSM5_STORAGE" not in os.environ
 
 
 def test_process_of_a_worker_gives_its_sentence(tmp_path):

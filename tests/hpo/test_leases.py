@@ -10,7 +10,7 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
 from studies import new_study
 
-from redsm5.hpo.attempts import LOST, SLOT, TOKEN, is_lost
+from redsm5.hpo.attempts import LOST, SLOT, TOKEN, Kept, is_lost
 from redsm5.hpo.leases import AlreadyDone, Leases, Lost
 from redsm5.hpo.owner import Owner
 from redsm5.hpo.slots import SLOTS
@@ -158,7 +158,7 @@ def test_attempt_of_a_lost_worker_goes_on_with_params_and_the_values_its_checkpo
     study.pass_time(b, LEASE + 10)
     assert [is_lost(trial) for trial in study.trials()] == [True]  # ended by the timer, before anyone claims
     seen = []
-    second = b.attempt(b.claim(1), study.draw, keep=lambda trial: seen.append(trial.number) or 2)
+    second = b.attempt(b.claim(1), study.draw, keep=lambda trial: seen.append(trial.number) or Kept(2))
     assert (second.params, second.index, seen) == (first.params, 1, [0])
     b.report(second, 3, 0.33)
     stored = study.storage.get_trial(second.trial_id)
@@ -238,7 +238,7 @@ def test_attempt_ends_the_running_one_before_it_begins(study):
     def told_late(earlier):
         with pytest.raises(Lost):
             a.finish(first, TrialState.COMPLETE, 0.9)
-        return -1
+        return Kept()
 
     second = b.attempt(b.claim(1), study.draw, keep=told_late)
     assert [t._trial_id for t in study.trials(TrialState.RUNNING)] == [second.trial_id]
@@ -530,10 +530,13 @@ def test_trial_that_was_let_go_is_no_death_of_its_worker(study):
     other = study.worker(owner=Owner("h", "boot", "ns", 8, "1"))
     claim = other.claim(1)
     attempt = other.attempt(claim, study.draw)
-    assert (attempt.index, attempt.deaths) == (3, 0)
+    assert (attempt.index, attempt.deaths, attempt.releases) == (3, 0, 3)
     study.pass_time(leases, 2 * LEASE)
-    attempt = leases.attempt(leases.claim(1), study.draw)
-    assert (attempt.index, attempt.deaths) == (4, 1)
+    attempt = leases.attempt(claim := leases.claim(1), study.draw)
+    assert (attempt.index, attempt.deaths, attempt.releases) == (4, 1, 3)
+    leases.release(claim)
+    attempt = leases.attempt(leases.claim(1), study.draw, lambda _: Kept(-1, 7))  # some steps further, in no time
+    assert (attempt.index, attempt.deaths, attempt.releases) == (5, 0, 0)
 
 
 def test_slot_that_is_let_go_for_an_error_is_free_and_has_a_death(study):
@@ -554,16 +557,19 @@ def test_slot_that_is_let_go_for_an_error_is_free_and_has_a_death(study):
         ([2, 2, 5, 5], 1),
         ([5, -1, 5, 6], 0),
         ([5, -1, 5], 2),  # no further than ever: its checkpoint was damaged, or is on another machine
+        ([(5, 60), (5, 60), (5, 64)], 0),  # further within an epoch
+        ([(5, 60), (5, 60)], 1),
     ],
 )
 def test_deaths_count_since_the_trial_last_came_further_than_ever(study, kept, deaths):
     leases = study.worker(elsewhere=False)
     leases.attempt(leases.claim(1), study.draw)
-    for epoch in kept:
+    for one in kept:
+        begun = Kept(*one) if isinstance(one, tuple) else Kept(one)
         study.pass_time(leases, 2 * LEASE)
         leases = study.worker()
         study.pass_time(leases, 2 * LEASE)
-        attempt = leases.attempt(leases.claim(1), study.draw, lambda _, epoch=epoch: epoch)
+        attempt = leases.attempt(leases.claim(1), study.draw, lambda _, begun=begun: begun)
         study.pass_time(leases, 0)
     if kept:
         assert attempt.deaths == deaths

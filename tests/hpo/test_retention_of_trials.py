@@ -6,7 +6,7 @@ from checkpoint_samples import put
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 from redsm5.hpo import retention
-from redsm5.hpo.retention import disk_bytes, prune_study, search_bytes, trial_folder
+from redsm5.hpo.retention import disk_bytes, prune_earlier, prune_study, search_bytes, trial_folder
 
 
 def ended_trial(study, number, attempts=1):
@@ -51,6 +51,19 @@ def test_study_drops_weights_when_better_trials_come(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     prune_study(tmp_path, ended, {1}, done)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_attempt_that_goes_on_leaves_no_checkpoints_in_those_before_it(tmp_path):
+    """A trial of fifteen jobs would have fifteen copies on the disk."""
+    run = tmp_path / ended_trial(tmp_path, 4, attempts=12)
+    shutil.rmtree(run.with_name("attempt-11"))
+    shutil.copytree(run, run.with_name(".attempt-11"))  # its worker was killed while it copied
+    prune_earlier(run.with_name("attempt-10"))
+    left = {path.parent.name for path in trial_folder(tmp_path, 4).glob("*/checkpoints")}
+    assert left == {"attempt-10", ".attempt-11", "attempt-12"}
+    prune_earlier(run)
+    assert [path.parent.name for path in trial_folder(tmp_path, 4).glob("*/checkpoints")] == ["attempt-12"]
+    assert (run.with_name("attempt-2") / "config.yaml").exists()
 
 
 def test_folders_of_lost_attempts_go(tmp_path):

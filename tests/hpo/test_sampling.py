@@ -10,7 +10,7 @@ from studies import new_study
 
 from redsm5.errors import UserError
 from redsm5.hpo import sampling as sampling_module
-from redsm5.hpo.attempts import is_lost
+from redsm5.hpo.attempts import Kept, is_lost
 from redsm5.hpo.leases import Leases
 from redsm5.hpo.records import REPORT
 from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler, seed_of
@@ -264,7 +264,7 @@ def test_resumed_attempt_is_pruned_by_what_it_took_over_and_reported_itself(tmp_
     study.leases.release(first.claim)
     for keep, prunes in ((0, True), (1, False)):  # without and with the step that was good
         study.open()
-        second = study.leases.attempt(study.leases.claim(13), study.sampling.draw, keep=lambda earlier, keep=keep: keep)
+        second = study.leases.attempt(study.leases.claim(13), study.sampling.draw, lambda _, keep=keep: Kept(keep))
         study.leases.report(second, 2, 0.1)
         assert study.sampling.prunes(second) == prunes
         stored = study.storage.get_trial(second.trial_id).intermediate_values

@@ -4,42 +4,49 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from storm import CONTEXT, NotDone, faults, make_study, start, storm
+from storm_log import StormLog
 from storm_worker import LEASE, work, work_as_stock
 
 
-def test_few_kills_on_sqlite_leave_an_exact_study(tmp_path):
+@pytest.fixture
+def log(tmp_path):
+    return StormLog(tmp_path / "storm.log")
+
+
+def test_few_kills_on_sqlite_leave_an_exact_study(tmp_path, log):
     url = f"sqlite:///{tmp_path}/s.db"
     make_study(url)
-    killed, codes = storm(work, url, 20, workers=3, kills=6, every=0.15)
+    killed, codes = storm(partial(work, log=log), url, 20, workers=3, kills=6, every=0.15)
     assert (killed, set(codes)) == (6, {0})
-    assert faults(url, 20) == []
+    assert faults(url, 20) + log.faults() == []
 
 
 @pytest.mark.slow
-def test_many_kills_of_eight_workers_on_postgresql_leave_an_exact_study(postgres):
+def test_many_kills_of_eight_workers_on_postgresql_leave_an_exact_study(postgres, log):
     url = postgres.new_url()
     make_study(url)
-    killed, codes = storm(work, url, 200, workers=8, kills=76, every=0.2, stop_for=2 * LEASE)
+    killed, codes = storm(partial(work, log=log), url, 200, workers=8, kills=76, every=0.2, stop_for=2 * LEASE)
     assert killed > 40
     assert set(codes) == {0}
-    assert faults(url, 200) == []
+    assert faults(url, 200) + log.faults() == []
 
 
 @pytest.mark.slow
-def test_many_kills_of_four_workers_on_sqlite_leave_an_exact_study(tmp_path):
+def test_many_kills_of_four_workers_on_sqlite_leave_an_exact_study(tmp_path, log):
     url = f"sqlite:///{tmp_path}/s.db"
     make_study(url)
-    killed, codes = storm(work, url, 200, workers=4, kills=40, every=0.4)
+    killed, codes = storm(partial(work, log=log), url, 200, workers=4, kills=40, every=0.4)
     assert killed > 20
     assert set(codes) == {0}
-    assert faults(url, 200) == []
+    assert faults(url, 200) + log.faults() == []
 
 
 @pytest.mark.slow
-def test_server_killed_and_restarted_amid_a_study_loses_nothing(postgres):
+def test_server_killed_and_restarted_amid_a_study_loses_nothing(postgres, log):
     url = postgres.new_url()
     make_study(url)
     outages = []
@@ -51,28 +58,28 @@ def test_server_killed_and_restarted_amid_a_study_loses_nothing(postgres):
             postgres.start()
             outages.append(killed)
 
-    _, codes = storm(work, url, 150, workers=8, kills=25, every=0.3, between=between)
+    _, codes = storm(partial(work, log=log), url, 150, workers=8, kills=25, every=0.3, between=between)
     assert outages == [5, 15]
     assert set(codes) == {0}
-    assert faults(url, 150) == []
+    assert faults(url, 150) + log.faults() == []
 
 
 @pytest.mark.slow
-def test_worker_stopped_past_its_lease_and_woken_leaves_quietly(postgres):
+def test_worker_stopped_past_its_lease_and_woken_leaves_quietly(postgres, log):
     url = postgres.new_url()
     make_study(url)
     at_work = CONTEXT.Event()
-    stopped = start(work, url, 30, told=at_work)
+    stopped = start(work, url, 30, told=at_work, log=log)
     assert at_work.wait(30)
     os.kill(stopped.pid, signal.SIGSTOP)
-    other = start(work, url, 30)
+    other = start(work, url, 30, log=log)
     other.join(60)
     assert other.exitcode == 0
     assert faults(url, 30) == []
     os.kill(stopped.pid, signal.SIGCONT)
     stopped.join(30)
     assert stopped.exitcode == 0
-    assert faults(url, 30) == []
+    assert faults(url, 30) + log.faults() == []
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from stand_in import begin, work
 from storm import storm
+from storm_log import StormLog
 
 from redsm5.hpo import finish
 from redsm5.hpo.attempts import SLOT, is_lost
@@ -27,7 +28,7 @@ def faults(settings, budget, monkeypatch):
     trials = study.optuna.get_trials()
     records = read_records(study.optuna)
     study.storage.engine.dispose()
-    found = []
+    found = StormLog(study.folder / "storm.log").faults()
     if left := [trial.number for trial in trials if not trial.state.is_finished()]:
         found.append(f"{left} are left running")
     results = sorted(trial.system_attrs[SLOT] for trial in trials if trial.state.is_finished() and not is_lost(trial))

@@ -7,8 +7,10 @@ import yaml
 from checkpoint_samples import put
 
 from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.hpo.attempts import Kept
 from redsm5.hpo.messages import Ended, Task
 from redsm5.hpo.trial import config_text, half_batches, run_attempt, take_over
+from redsm5.hpo.usage import Usage
 
 HEADER = "epoch,step,name,value\n"
 
@@ -26,11 +28,15 @@ def config_of(run_dir, *, length=64, accumulate=1, **batching):
 @pytest.mark.parametrize(
     ("batching", "accumulate", "expected"),
     [
-        ({"train": 8, "eval": 16}, 1, {"train": 4, "eval": 8}),
-        ({"train": 3, "eval": 1}, 2, {"train": 1, "eval": 1}),
-        ({"train_tokens": 256, "eval_tokens": 100}, 1, {"train_tokens": 128, "eval_tokens": 64}),
-        ({"train": 1, "eval": 16}, 4, None),
-        ({"train_tokens": 127, "eval_tokens": 512}, 1, None),
+        ({"train": 8, "eval": 16}, 1, ({"train": 4, "eval": 8}, 2)),
+        ({"train": 3, "eval": 1}, 2, ({"train": 1, "eval": 1}, 6)),
+        ({"train": 5, "eval": 2}, 1, ({"train": 1, "eval": 1}, 5)),
+        ({"train": 7, "eval": 2}, 2, ({"train": 2, "eval": 1}, 7)),
+        ({"train_tokens": 256, "eval_tokens": 100}, 1, ({"train_tokens": 128, "eval_tokens": 64}, 2)),
+        ({"train": 1, "eval": 16}, 4, ({"train": 1, "eval": 8}, 4)),  # the evaluation may be what does not fit
+        ({"train_tokens": 127, "eval_tokens": 512}, 1, ({"train_tokens": 127, "eval_tokens": 256}, 1)),
+        ({"train": 1, "eval": 1}, 4, None),
+        ({"train_tokens": 127, "eval_tokens": 64}, 1, None),
     ],
 )
 def test_half_batches_keeps_examples_per_step_and_ends_at_one(tmp_path, batching, accumulate, expected):
@@ -39,8 +45,8 @@ def test_half_batches_keeps_examples_per_step_and_ends_at_one(tmp_path, batching
     if expected is None:
         assert halved is None
         return
-    options = {f"data.batching.{name}": size for name, size in expected.items()}
-    assert halved.options == {**options, "trainer.accumulate_grad_batches": 2 * accumulate}
+    options = {f"data.batching.{name}": size for name, size in expected[0].items()}
+    assert halved.options == {**options, "trainer.accumulate_grad_batches": expected[1]}
 
 
 class Fits:
@@ -65,8 +71,9 @@ class Fits:
         return ended
 
 
-def attempt(tmp_path, fits, mode="max", objective="val_f1_macro", run="attempt-1"):
-    return run_attempt(["--x=1"], tmp_path / "trial", tmp_path / "trial" / run, objective, objective, mode, fits)
+def attempt(tmp_path, fits, mode="max", objective="val_f1_macro", run="attempt-1", tell=lambda _: None):
+    run_dir = tmp_path / "trial" / run
+    return run_attempt(["--x=1"], tmp_path / "trial", run_dir, objective, objective, mode, fits, tell)
 
 
 OUT = Ended("out of memory", "out of memory")
@@ -165,12 +172,32 @@ def test_attempt_writes_nothing_but_its_log_outside_its_own_folder(tmp_path):
     assert json.loads((tmp_path / "trial" / "attempt-3" / "batches.json").read_text())
 
 
+def test_attempt_counts_the_time_and_the_memory_of_those_before_it(tmp_path):
+    """The process that ends a trial may have read a finished run only, or its last epoch."""
+    first, second = tmp_path / "trial" / "attempt-1", tmp_path / "trial" / "attempt-2"
+    config_of(first, train=8, eval=8)
+    Usage(3.0, 1000.0).note(first)
+    put(CheckpointFolder(first / "checkpoints"), epoch=2)
+    take_over(first, second)
+    tasks = []
+
+    def fit(task):
+        tasks.append(task)
+        return Ended("stuck", "nothing was heard of it")
+
+    outcome = attempt(tmp_path, fit, run="attempt-2")
+    assert 1000.0 <= tasks[0].spent <= outcome.seconds < 1100.0
+    assert outcome.ended.memory_gb == 3.0
+
+
 def test_attempt_starts_over_where_its_config_is_another_one_now(tmp_path):
     run_dir = tmp_path / "trial" / "attempt-1"
     config_of(run_dir, accumulate=4, train=2, eval=1)
-    fits = Fits(Ended("differs", "another config"), DONE, best_value=0.5, best_epoch=0, epochs=1)
-    assert attempt(tmp_path, fits).ended.how == "trained"
+    differs = Ended("differs", "another config", "its config differs in x; use the same config")
+    fits, lines = Fits(differs, DONE, best_value=0.5, best_epoch=0, epochs=1), []
+    assert attempt(tmp_path, fits, tell=lines.append).ended.how == "trained"
     assert fits.args[1] == ("--x=1",)
+    assert lines == ["its config differs in x: it starts over"]
 
 
 @pytest.mark.parametrize("how", ["diverged", "refused", "crashed", "stuck"])
@@ -198,7 +225,7 @@ def test_take_over_copies_the_run_with_its_last_whole_checkpoint(tmp_path):
     put(kept, epoch=2)
     damaged = put(kept, epoch=3)
     next(damaged.glob("*.safetensors")).write_bytes(b"cut")
-    assert take_over(old, new) == 2
+    assert take_over(old, new) == Kept(2, 30)
     assert (new / "config.yaml").read_text() == (old / "config.yaml").read_text()
     assert [entry.manifest.epoch for entry in CheckpointFolder(new / "checkpoints").entries("resume")] == [2]
     assert not (new / ".lock").exists()
@@ -218,7 +245,7 @@ def test_take_over_is_whole_or_nothing(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space"):
             take_over(old, new)
     assert not new.exists()
-    assert take_over(old, new) == 2
+    assert take_over(old, new) == Kept(2, 30)
 
 
 def test_take_over_is_not_of_a_checkpoint_that_a_stalled_worker_replaced_meanwhile(tmp_path, monkeypatch):
@@ -237,14 +264,14 @@ def test_take_over_is_not_of_a_checkpoint_that_a_stalled_worker_replaced_meanwhi
     with pytest.raises(FileNotFoundError):
         take_over(old, new)
     assert not new.exists()
-    assert take_over(old, new) == 3
+    assert take_over(old, new) == Kept(3, 40)
 
 
 def test_take_over_counts_only_epochs_that_ended(tmp_path):
     old = tmp_path / "attempt-1"
     config_of(old, train=8, eval=8)
     put(CheckpointFolder(old / "checkpoints"), epoch=3, monitor=None, value=None)
-    assert take_over(old, tmp_path / "attempt-2") == 2
+    assert take_over(old, tmp_path / "attempt-2") == Kept(2, 40)
 
 
 def test_take_over_leaves_nothing_where_there_is_no_checkpoint(tmp_path):

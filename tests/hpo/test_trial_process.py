@@ -20,6 +20,7 @@ from redsm5.hpo import child, trial_process
 from redsm5.hpo.messages import Ended, Epoch, Stage, Task
 from redsm5.hpo.trial import FROM_OUTSIDE, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess, oom_kills
+from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
 
 
@@ -151,7 +152,7 @@ def test_pruned_fit_that_was_killed_before_its_end_is_still_pruned(task, tmp_pat
     assert Heard(prune_after=1).process().run(task("trial")).how == "pruned"
     for name in ("report.json", "view-val.html"):  # as if it had been killed in the evaluation
         (tmp_path / "trial" / name).unlink()
-    assert take_over(tmp_path / "trial", tmp_path / "next") == 1
+    assert take_over(tmp_path / "trial", tmp_path / "next").epoch == 1
     heard = Heard()
     assert heard.process().run(task("next")).how == "pruned"
     assert heard.epochs == []
@@ -205,6 +206,9 @@ def test_killed_fit_goes_on_from_its_checkpoint(task, tmp_path, workers):
     assert heard.epochs[1].value == heard.epochs[2].value
     rows = read_epochs(tmp_path / "attempt-1" / "metrics.csv")
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    usage = Usage.of(tmp_path / "attempt-1")
+    assert usage.memory_gb == outcome.ended.memory_gb
+    assert 0 < usage.seconds < outcome.seconds
     untouched = Heard()
     assert untouched.process().run(task("whole")).how == "trained"
     assert read_best(tmp_path / "whole") == read_best(tmp_path / "attempt-1")
@@ -225,7 +229,42 @@ def test_fit_that_is_told_to_end_from_outside_says_so_and_can_go_on(task, tmp_pa
     asked = task("trial", "--trainer.max_epochs=200")
     ended = TrialProcess(lambda _: None, terminate, stuck_seconds=120).run(asked)
     assert (ended.how, ended.reason) == ("killed", "killed by SIGTERM")
-    assert take_over(tmp_path / "trial", tmp_path / "next") >= 1
+    assert take_over(tmp_path / "trial", tmp_path / "next").epoch >= 1
+
+
+def test_fit_whose_worker_is_told_to_end_saves_where_it_stands(task, tmp_path):
+    """Amid an epoch, as a job whose time is up: the next one goes on from there, or it would never come to an end."""
+
+    def begun(message):
+        main_thread = threading.main_thread().ident
+        threading.Timer(0.5, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+
+    asked, lines = task("trial", "--data.batching.train=1", "--trainer.max_epochs=1000"), []
+    heard = Heard()
+    process = TrialProcess(begun, heard._epoch, stuck_seconds=120, tell=lines.append)
+    with pytest.raises(KeyboardInterrupt):
+        process.run(asked)
+    kept = take_over(tmp_path / "trial", tmp_path / "next")
+    assert kept.step > 0
+    assert lines == ["the trial saves where it stands, within 20 s"]
+    assert "stopped " in Path(asked.log).read_text(encoding="utf-8")
+    assert [epoch.number for epoch in heard.epochs] == list(range(kept.epoch + 1))
+
+
+def test_epoch_that_is_told_while_the_worker_is_told_to_end_is_stored(task, tmp_path):
+    told = []
+
+    def cut_off_once(epoch):
+        told.append(epoch.number)
+        if told == [0]:
+            raise KeyboardInterrupt  # between asking the database and answering the fit, which waits
+        return False
+
+    process = TrialProcess(lambda _: None, cut_off_once, stuck_seconds=120)
+    with pytest.raises(KeyboardInterrupt):
+        process.run(task("trial", "--trainer.max_epochs=1000"))
+    assert told == [0, 0]
+    assert take_over(tmp_path / "trial", tmp_path / "next").epoch == 0
 
 
 def _kill_once(heard, run_dir):
@@ -321,9 +360,14 @@ def test_fit_that_its_worker_ended_is_never_out_of_memory(monkeypatch):
     assert (ended.how, ended.reason) == ("killed", "ended by its worker")
 
 
-def test_oom_kills_are_counted_by_the_kernel():
-    assert oom_kills() >= 0
-    assert os.path.exists("/proc/vmstat") or oom_kills() == 0
+def test_oom_kills_are_counted_by_the_kernel(tmp_path, monkeypatch):
+    vmstat = tmp_path / "vmstat"
+    monkeypatch.setattr(trial_process, "VMSTAT", vmstat)
+    assert oom_kills() == 0  # there is none
+    vmstat.write_text("nr_free_pages 100\nnuma_miss 5\noom_kill 17\noom_kill_other 3\n", encoding="ascii")
+    assert oom_kills() == 17
+    vmstat.write_text("nr_free_pages 100\n", encoding="ascii")  # of an old kernel
+    assert oom_kills() == 0
 
 
 @pytest.mark.parametrize(("reserved", "gb"), [(3 * 2**30, 3.0), (0, None)])
@@ -331,6 +375,15 @@ def test_memory_of_a_trial_on_a_cpu_is_that_of_its_process_though_there_is_a_gpu
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.max_memory_reserved", lambda: reserved)
     assert child._peak_gb() == gb if gb else child._peak_gb() > 0.1
+
+
+def test_memory_of_a_trial_is_the_most_of_all_its_processes(tmp_path, monkeypatch):
+    task = Task((), str(tmp_path), "", "", "", time.monotonic(), spent=100.0)
+    for peak, most in ((2.0, 2.0), (0.5, 2.0), (3.0, 3.0)):
+        monkeypatch.setattr(child, "_peak_gb", lambda peak=peak: peak)
+        child._note_usage(task)
+        assert Usage.of(tmp_path).memory_gb == most
+    assert 100.0 <= Usage.of(tmp_path).seconds < 200.0
 
 
 RANKS = {

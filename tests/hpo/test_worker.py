@@ -4,8 +4,11 @@ import errno
 import json
 import os
 import shutil
+import socket
+import threading
 from collections import deque
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from checkpoint_samples import put
@@ -20,9 +23,12 @@ from redsm5.hpo.messages import Ended
 from redsm5.hpo.records import read_records
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.slots import Slots
+from redsm5.hpo.space.read import read_space
+from redsm5.hpo.space.space import Fixed
 from redsm5.hpo.study import load_study
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.hpo.worker import Worker
+from redsm5.run.lock import LOCK, FolderHeld, Holder
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,23 @@ def test_worker_that_was_told_to_stop_or_has_no_disk_is_no_death(study, monkeypa
     assert lost(study) == [RELEASED]
 
 
+def test_trial_that_every_job_is_too_short_for_fails_at_last(study, monkeypatch):
+    monkeypatch.setattr(worker, "MOST_RELEASES", 2)
+
+    def too_short(self, task):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", too_short)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                work(study)
+    assert lost(study) == [RELEASED, RELEASED]
+    records = work(study)
+    assert [report.state for report in records.ended] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert records.ended[0].reason == "its worker was told to stop 2 times while it came no further"
+
+
 def test_trained_trial_without_a_value_of_an_objective_has_failed_and_says_of_which(study):
     several = replace(study, plan=replace(study.plan, objectives=["val_f1_macro", "val_hit_at_1", "peak_memory"]))
     records = work(several)
@@ -128,6 +151,22 @@ def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, e
     records = work(study, lines.append)
     assert [report.state for report in records.ended] == ["COMPLETE"] * 3
     assert "attempt-1 cannot be gone on from" in "".join(lines)
+
+
+def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, monkeypatch):
+    def interrupted(self, task):
+        put(CheckpointFolder(Path(task.run_dir) / "checkpoints"))
+        shutil.copyfile(task.args[1], Path(task.run_dir) / "config.yaml")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                work(study)
+    folder = trial_folder(study.folder, 0)
+    assert len(list(folder.glob("attempt-*"))) == 2
+    assert len(list(folder.glob("attempt-*/checkpoints"))) == 1
 
 
 def test_result_whose_answer_was_cut_off_is_still_this_workers(study, monkeypatch):
@@ -157,6 +196,54 @@ def test_finish_publishes_and_prunes_what_the_last_workers_did_not(study, untest
     assert reports(study) == [0, 1, 2]
     assert kept(study) == [max(range(3), key=lambda number: value_of(number, 3))]
     assert list(study.folder.glob("trials/*/attempt-*/checkpoints/last-*")) == []
+
+
+def test_dimensions_are_what_is_drawn(study):
+    space = read_space(Path(__file__).parents[2] / "configs" / "hpo" / "cpu.yaml")
+    found = finish.study_report(replace(study, space=space), read_records(study.optuna))
+    assert (
+        found.dimensions
+        == len(space.searched)
+        == len([p for p in space.parameters if type(p.distribution) is not Fixed])
+    )
+    assert found.dimensions < len(space.parameters)  # others are fixed there
+
+
+def held(folder, host):
+    holder = Holder(1, host, "another", "2026-01-01T00:00:00+00:00")
+    (folder / LOCK).write_text(json.dumps(asdict(holder)))
+
+
+@pytest.mark.parametrize("host", ["another", socket.gethostname()])
+def test_finish_waits_for_another_host_for_some_minutes_only_and_says_so(study, untested, monkeypatch, host):
+    """Where a file system has no locks nobody frees what a host that is gone has held."""
+    work(study)
+    lines, waited = [], []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            (study.folder / LOCK).unlink()
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("redsm5.run.lock.fcntl.flock", no_locks)
+    monkeypatch.setattr("redsm5.run.lock.Holder.is_gone", False)
+    monkeypatch.setattr(finish.time, "sleep", sleep)
+    held(study.folder, host)
+    finish.finish(study, lines.append)
+    assert len(waited) == 3
+    assert [line for line in lines if line.startswith("waiting: process 1 on host ")] == lines[:1]
+    held(study.folder, host)
+    waited.clear()
+    monkeypatch.setattr(finish, "LONGEST_WAIT", 0.0)
+    if host == "another":
+        with pytest.raises(FolderHeld, match="if that process is gone"):
+            finish.finish(study, said)
+    else:
+        finish.finish(study, said)
+        assert len(waited) == 3
 
 
 def test_full_disk_after_a_trial_is_a_sentence(study, monkeypatch):
@@ -233,8 +320,29 @@ def test_worker_waits_for_a_database_that_is_away_at_its_start(study, monkeypatc
 def test_workers_that_tidy_at_once_do_not_crash_each_other(study):
     work(study)
     records = read_records(study.optuna)
-    for number in range(3):
-        put(CheckpointFolder(study.folder / records.ended[number].run / "checkpoints"), "resume", epoch=9)
-    finish.tidy(study, records, set())
-    finish.tidy(study, records, set())
-    assert len(kept(study)) == 1
+    failed, workers = [], 4
+    together = threading.Barrier(workers)
+
+    def tidy_at_once():
+        try:
+            for _ in range(20):
+                if together.wait() == 0:
+                    for report in records.ended:
+                        put(CheckpointFolder(study.folder / report.run / "checkpoints"), "resume", epoch=9)
+                        put(CheckpointFolder(study.folder / report.run / "checkpoints"), "weights", epoch=9)
+                        (study.folder / "trials" / f"{report.trial:05d}" / "report.json").unlink()
+                together.wait()
+                finish.tidy(study, records, set())
+        except BaseException as error:
+            failed.append(error)
+            together.abort()
+
+    threads = [threading.Thread(target=tidy_at_once) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(set(kept(study))) == 1
+    assert list(study.folder.glob("trials/*/attempt-*/checkpoints/last-*")) == []
+    assert reports(study) == [0, 1, 2]

@@ -101,3 +101,18 @@ def test_prepare_run_dir_that_is_a_file_is_refused(tmp_path):
 )
 def test_differing_keys_are_dotted_and_sorted(new, keys):
     assert differing_keys(CONFIG, new) == keys
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("/a/tiny-encoders/bert-0f", "/b/c/tiny-encoders/bert-0f", True),
+        ("/a/tiny-encoders/bert-0f", "/b/c/tiny-encoders/bert-1f", False),
+        ("/a/pretraining/tapt-0f/epoch-2", "/b/pretraining/tapt-0f/epoch-2", True),
+        ("/a/pretraining/tapt-0f/epoch-2", "/b/pretraining/tapt-0f/epoch-3", False),
+        ("/a/models/bert", "/b/models/bert", False),  # what is in a folder of the user nobody knows
+    ],
+)
+def test_encoder_in_another_cache_is_the_same_one(old, new, same):
+    configs = [f"model: {{encoder: {{id: {path}}}}}" for path in (old, new)]
+    assert (differing_keys(*configs) == []) == same

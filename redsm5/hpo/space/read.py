@@ -160,9 +160,9 @@ def _extended(path: Path, tree: Mapping[str, Any], before: tuple[Path, ...]) -> 
     below = _merged(base, (*before, path.resolve()))
     if "only" not in tree:
         return below
-    only = tree["only"]
-    if not isinstance(only, list):
-        raise UserError(f"{path}: only is {_shown(only)}; give a list of names")
+    only = _flattened(tree["only"]) if isinstance(tree["only"], list) else [None]
+    if not all(isinstance(name, str) for name in only):
+        raise UserError(f"{path}: only is {_shown(tree['only'])}; give a list of names")
     known = {name for bodies in below.values() for name in bodies}
     for name in only:
         if name not in known:

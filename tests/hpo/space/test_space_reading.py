@@ -121,6 +121,15 @@ groups:
     assert space.by_name["epochs"].distribution == Choices((3, 5))
 
 
+def test_only_takes_lists_that_an_anchor_names(read):
+    read(GOOD, "below.yaml")
+    space = read("lists: {shared: &shared [optimizer, betas]}\nextends: below.yaml\nonly: [*shared, lr]")
+    assert [parameter.name for parameter in space.parameters] == ["optimizer", "lr", "betas"]
+    for only in ("[[optimizer, 3]]", "optimizer", "[{lr: 1}]"):
+        with pytest.raises(UserError, match=r"only is .*; give a list of names"):
+            read(f"extends: below.yaml\nonly: {only}")
+
+
 def test_a_name_that_is_not_below_is_refused(read):
     read(GOOD, "below.yaml")
     with pytest.raises(UserError, match=r"only names optimiser, which .* does not have; did you mean optimizer"):
