@@ -18,10 +18,11 @@ def serve(task, pipe):
     folder, word = Path(task.folder), Path(task.config).read_text(encoding="utf-8").strip()
     given = dict(option.removeprefix("--").split("=") for option in task.batches)
     batch = int(given.get("data.batching.train", 16))
+    evaluation = int(given.get("data.batching.eval", 64))
     accumulate = int(given.get("trainer.accumulate_grad_batches", 1))
     with Path(task.config).with_suffix(".tries").open("a", encoding="utf-8") as file:
         file.write(json.dumps([task.seed, task.fold, batch, accumulate]) + "\n")
-    batching = {"class_path": "BatchSize", "init_args": {"train": batch, "eval": 64}}
+    batching = {"class_path": "BatchSize", "init_args": {"train": batch, "eval": evaluation}}
     config = {"data": {"batching": batching, "max_length": 16}, "trainer": {"accumulate_grad_batches": accumulate}}
     (folder / "checkpoints").mkdir(exist_ok=True)
     (folder / "view-test.html").write_text("a post", encoding="utf-8")

@@ -57,7 +57,7 @@ def test_refit_out_of_memory_begins_again_with_half_the_batch(task):
 @pytest.mark.parametrize(
     ("word", "said", "times", "goes_on"),
     [
-        ("never fits", "it was out of memory, in a sentence", 5, False),
+        ("never fits", "it was out of memory, in a sentence", 7, False),  # 16, 8, 4, 2, 1; then the evaluation alone
         ("killed", "was killed (SIGKILL", 3, True),
         ("exits", "exit code 3", 1, True),
         ("refused", "it was refused, in a sentence", 1, False),
