@@ -41,7 +41,9 @@ class Of(Frozen):
 
 
 def config_sha256(config: Path) -> str:
-    """Hash of what a config says, but where its files and its cache lie: a study may be moved. What is no YAML is all that it says.
+    """Hash of what a config says, but where its files and its cache lie: a study may be moved.
+
+    Of what is no YAML it is the hash of all.
 
     Raises:
         OSError: It cannot be read.
