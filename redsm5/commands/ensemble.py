@@ -64,7 +64,7 @@ def table(made: Ensemble) -> Table:
 
     from redsm5.ensemble.models import METRICS
 
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("", *METRICS.values(), "gain", "interval"):
         grid.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
     for one in made.compared:

@@ -14,7 +14,7 @@ from redsm5 import __version__
 from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.split import GroupBy, Split
 from redsm5.metrics.evaluation import Frozen
-from redsm5.run.folder import RESUME_KEYS, is_one_of
+from redsm5.run.folder import RESUME_KEYS, by_identity, is_one_of
 from redsm5.run.given import flat
 
 FORM = 2
@@ -41,14 +41,16 @@ class Of(Frozen):
 
 
 def config_sha256(config: Path) -> str:
-    """Hash of what a config says, but where its files lie: a study may be moved. What is no YAML is all that it says.
+    """Hash of what a config says, but where its files and its cache lie: a study may be moved.
+
+    Of what is no YAML it is the hash of all.
 
     Raises:
         OSError: It cannot be read.
     """
     content = config.read_bytes()
     try:
-        values: dict[str, Any] = flat(yaml.safe_load(content))
+        values: dict[str, Any] = by_identity(flat(yaml.safe_load(content)))
     except yaml.YAMLError:
         return hashlib.sha256(content).hexdigest()
     kept = {key: value for key, value in values.items() if not is_one_of(key, RESUME_KEYS)}

@@ -40,25 +40,28 @@ class Chains:
     start: Tensor
     end: Tensor
 
-    @cached_property
+    @property
     def alphas(self) -> Tensor:
         """Log of the sum over all tags before a step, the step's own emission included: [N, T, 3]."""
-        alpha = self.start + self.emissions[:, 0]
-        alphas = [alpha]
-        for pair in self._pairs.unbind(dim=1):
-            alpha = (alpha.unsqueeze(2) + pair).logsumexp(dim=1)
-            alphas.append(alpha)
-        return torch.stack(alphas, dim=1)
+        return self._sums[0]
 
-    @cached_property
+    @property
     def betas(self) -> Tensor:
         """Log of the sum over all tags behind a step, the step's own emission left out: [N, T, 3]."""
-        beta = self.end
-        betas = [beta]
-        for pair in reversed(self._pairs.unbind(dim=1)):
-            beta = (pair + beta.unsqueeze(1)).logsumexp(dim=2)
-            betas.append(beta)
-        return torch.stack(betas[::-1], dim=1)
+        return self._sums[1]
+
+    @cached_property
+    def _sums(self) -> tuple[Tensor, Tensor]:
+        """Forward and backward sums in one loop: the backward ones are the forward ones of the reversed chains.
+
+        Each of the T - 1 rounds costs its launches, not its arithmetic, so that two at once take little more than one.
+        """
+        pairs = torch.cat([self._pairs, self._pairs.flip(1).transpose(2, 3)])
+        sums = [torch.cat([self.start + self.emissions[:, 0], self.end])]
+        for pair in pairs.unbind(dim=1):
+            sums.append((sums[-1].unsqueeze(2) + pair).logsumexp(dim=1))
+        alphas, betas = torch.stack(sums, dim=1).chunk(2)
+        return alphas, betas.flip(1)
 
     @cached_property
     def log_partition(self) -> Tensor:

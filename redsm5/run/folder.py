@@ -239,11 +239,11 @@ def refuse_inputs(folder: RunFolder, config: Any) -> None:
 
 def differing_keys(old_yaml: str, new_yaml: str) -> list[str]:
     """Dotted keys in which two configs differ; the same encoder in another cache is no difference."""
-    old, new = (_by_identity(flat(yaml.safe_load(text))) for text in (old_yaml, new_yaml))
+    old, new = (by_identity(flat(yaml.safe_load(text))) for text in (old_yaml, new_yaml))
     return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
 
-def _by_identity(config: dict[str, Any]) -> dict[str, Any]:
+def by_identity(config: dict[str, Any]) -> dict[str, Any]:
     """A config by dotted key, in which an encoder that was made in a cache goes by what it is, not by where it lies."""
     made = MADE_HERE.fullmatch(str(config.get(ENCODER)))
     return config if made is None else {**config, ENCODER: made[1]}

@@ -188,12 +188,21 @@ def test_folder_of_the_folds_is_named_after_all_that_decides_them():
 
 
 def test_config_is_the_same_wherever_its_files_lie(tmp_path):
-    text = "# {0}\nrun_dir: {0}\ndata:\n  path: {0}/corpus\n  max_length: {1}\n"
+    text = (
+        "# {0}\nrun_dir: {0}\ndata:\n  path: {0}/corpus\n  max_length: {1}\n"
+        "model:\n  encoder:\n    id: {0}/tiny-encoders/{2}\n"
+    )
     shas = []
-    for name, (place, length) in {"a": ("/x", 64), "b": ("/y", 64), "c": ("/x", 96)}.items():
-        (tmp_path / name).write_text(text.format(place, length), encoding="utf-8")
-        shas.append(config_sha256(tmp_path / name))
-    assert shas[0] == shas[1] != shas[2]
+    for place, length, encoder in [
+        ("/x", 64, "bert-1"),
+        ("/y", 64, "bert-1"),
+        ("/x", 96, "bert-1"),
+        ("/x", 64, "bert-2"),
+    ]:
+        (tmp_path / "config.yaml").write_text(text.format(place, length, encoder), encoding="utf-8")
+        shas.append(config_sha256(tmp_path / "config.yaml"))
+    assert shas[0] == shas[1]
+    assert len(set(shas)) == 3
 
 
 def test_file_of_a_fold_that_says_something_else_is_written_anew(tmp_path):
