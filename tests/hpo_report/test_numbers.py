@@ -104,7 +104,7 @@ def test_summary_names_only_what_is_above_chance():
             Importance(name=n, group="g", importance=shares[n][0], floor=shares[n][1], active=1.0, best=None)
             for n in names
         ]
-        return " ".join(summary(study_report(trials()), made, [], [], None))
+        return " ".join(summary(study_report(trials()), made, [], [], None, None))
 
     assert "whether a trial was among the best tenth: a (50%), c (30%);" in said("a", "c", "b")
     assert "No parameter decided more than chance would" in said("b")

@@ -36,7 +36,7 @@ OPTIONS = {
     "SentenceFilter-StartEnd": SentenceFilter(dropout=0.0, head=StartEnd(dropout=0.0), top_k=2),
     "SentenceFilter-CRF": SentenceFilter(dropout=0.0, head=CRF(dropout=0.0), top_k=2),
 }
-QUICK = {"CRF", "SentenceRanker"}
+QUICK = {"SentenceRanker"}
 """Whose training is in every run of the tests."""
 heads = pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
 
