@@ -29,7 +29,7 @@ SERVER_GONE = 255
 TRIES = 50
 """Of starting a process, a tenth of a second apart."""
 
-PRELOAD = ("redsm5.run.warm",)
+PRELOAD = ("redsm5.run.uninterrupted", "redsm5.run.warm")
 """What the server imports; it runs no operation of torch, after which no process could be forked."""
 
 

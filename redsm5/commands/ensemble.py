@@ -113,6 +113,6 @@ def sentences(made: Ensemble) -> list[str]:
         said.append(f"The ensemble (*) is {better} {best.name}: {apart[0]} ({apart[1]}).")
         ends = chosen.gain_intervals[MAIN]
         if ends.low <= 0 <= ends.high:
-            said.append("So many posts cannot tell them apart.")
+            said.append(f"{made.posts} posts are too few to tell them apart.")
     members = ", ".join(f"{member.trial} ({member.weight:.2f})" for member in made.members)
     return [*said, f"Its members and their weights: {members}."]

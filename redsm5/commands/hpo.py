@@ -225,7 +225,7 @@ def _show(study: Study, report: Any) -> None:
     for other in report.front:
         print(f"on the front: trial {other.trial}, {values_words(other.objectives)}")
     if len(report.best) > 1:
-        print(f"as good: {', '.join(str(other.trial) for other in report.best[1:])} (the lower val_loss decided)")
+        print(f"as good: trial {', '.join(str(other.trial) for other in report.best[1:])} (the lower val_loss decided)")
     if report.test is not None and report.test.value is not None:
         print(f"on the test part: {report.test.value:.4f}; optimism {report.test.optimism:+.4f}")
     print(f"{study.folder / STUDY_FILE}\nredsm5 fit --config {study.folder / BEST_FILE}")

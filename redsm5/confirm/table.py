@@ -74,7 +74,7 @@ def _compared(found: Confirmation) -> list[str]:
     level = sorted(one.other for one in told if (one.p_holm or 0.0) >= alpha)
     worse = sorted(one.other for one in told if (one.p_holm or 0.0) < alpha)
     if level:
-        said.append(f"Not to be told from it ({test}): {', '.join(map(str, level))}.")
+        said.append(f"Not to be told from it ({test}): trial {', '.join(map(str, level))}.")
     if worse:
         said.append(f"Worse than it ({test}): {', '.join(map(str, worse))}.")
     if found.differences and not told:

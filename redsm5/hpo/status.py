@@ -47,7 +47,7 @@ def summary(records: Records, budget: int, direction: str, disk: int, *, workers
         parts.append(f"best {ranked[0].value:.4f} (trial {ranked[0].trial})")
     rate = trials_per_second(records.ended, workers)
     if rate:
-        left = (budget - len(records.ended)) / rate
+        left = max(budget - len(records.ended), 0) / rate
         parts.append(f"{60 * rate:.3g} trials a minute, {span(left)} left")
     parts.append(f"{size_words(disk)} on disk")
     return "; ".join(parts)

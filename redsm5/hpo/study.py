@@ -281,7 +281,10 @@ def load_study(settings: HpoSettings) -> Study:
     storage = open_to_look(settings.url)
     plan = patiently(lambda: _stored_plan(storage, settings.name), LOOK_PATIENCE)
     if plan is None:
-        raise UserError(f"the database has no study {settings.name}; name it with --study, as it was begun")
+        raise UserError(
+            f"the database has no study {settings.name}; name it with --study, as it was begun, or, where a search was "
+            "interrupted before its first trial, run it again"
+        )
 
     def opened() -> Study:
         study = optuna.load_study(storage=storage, study_name=settings.name)

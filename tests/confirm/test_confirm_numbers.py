@@ -97,7 +97,9 @@ def test_differences_are_tested_per_refit_and_corrected_over_the_pairs():
     assert corrected[1] == pytest.approx(max(p[1], 2 * p[3]))
     said = "\n".join(sentences(found))
     assert "chosen among 4 by these very values" in said
-    assert "Not to be told from it (corrected resampled t-test of the differences, Holm over 3 pairs): 1, 3." in said
+    assert (
+        "Not to be told from it (corrected resampled t-test of the differences, Holm over 3 pairs): trial 1, 3." in said
+    )
     assert "Worse than it (corrected resampled t-test of the differences, Holm over 3 pairs): 2." in said
 
 
