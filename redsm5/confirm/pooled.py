@@ -15,7 +15,7 @@ from redsm5.metrics import evidence as ev
 from redsm5.metrics.bootstrap import author_weights, percentile_interval
 from redsm5.metrics.calibration import brier_score, expected_calibration_error
 from redsm5.metrics.evaluate import evaluate, resampled_scores
-from redsm5.metrics.evaluation import Evaluation, Interval
+from redsm5.metrics.evaluation import Evaluation, Interval, mean_of_known
 from redsm5.metrics.paired import BoolArray, FloatArray, Paired, pair_up
 from redsm5.metrics.platt import Platt, fit_platt
 from redsm5.metrics.records import GoldPost, PredictedPost
@@ -68,7 +68,7 @@ class OutOfFold:
         folds = np.stack(
             [crit.macro_average_precision(labels[own], probabilities[own], weights[:, own]) for own in self._folds]
         )
-        return found | {"auprc_macro": crit.ratio(np.nansum(folds, axis=0), (~np.isnan(folds)).sum(0))}
+        return found | {"auprc_macro": crit.mean_of_defined(folds)}
 
     def evaluation(self, codes: tuple[str, ...], posts: Set[str] | None = None) -> Evaluation:
         """In full, without intervals; thresholds differ from fold to fold, so that none are given.
@@ -85,10 +85,12 @@ class OutOfFold:
         whole = self._evaluation(codes, kept)
         folds = [self._evaluation(codes, own) for inside in self._folds if (own := kept & inside).any()]
         criteria = tuple(
-            one.model_copy(update={name: _mean([getattr(fold.criteria[k], name) for fold in folds]) for name in AREAS})
+            one.model_copy(
+                update={name: mean_of_known([getattr(fold.criteria[k], name) for fold in folds]) for name in AREAS}
+            )
             for k, one in enumerate(whole.criteria)
         )
-        macros = {f"{name}_macro": _mean([getattr(fold, f"{name}_macro") for fold in folds]) for name in AREAS}
+        macros = {f"{name}_macro": mean_of_known([getattr(fold, f"{name}_macro") for fold in folds]) for name in AREAS}
         return whole.model_copy(update={"criteria": criteria, **macros})
 
     def _evaluation(self, codes: tuple[str, ...], kept: BoolArray) -> Evaluation:
@@ -165,13 +167,7 @@ def pooled_value(seeds: Sequence[OutOfFold], metric: str, posts: Set[str] | None
     """
     codes = tuple(str(k) for k in range(seeds[0].paired.labels.shape[1]))
     found = [one.evaluation(codes, posts).scalars().get(metric) for one in seeds]
-    return None if None in found else _mean(found)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are defined; None where none is."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return None if None in found else mean_of_known(found)
 
 
 def pooled(seeds: Sequence[OutOfFold], resampled: Mapping[str, FloatArray], codes: tuple[str, ...]) -> Pooled:

@@ -174,8 +174,9 @@ def _config(study: Study, report: TrialReport) -> Path:
     folder = trial_folder(study.folder, report.trial)
     for path in (config := folder / CONFIG_FILE, RunFolder(study.folder / report.run).split):
         if not path.exists():
-            host = report.worker.partition(":")[0]
-            raise UserError(f"there is no {path}; trial {report.trial} ran on {host}: copy all of {folder} from there")
+            raise UserError(
+                f"there is no {path}; trial {report.trial} ran on {report.host}: copy all of {folder} from there"
+            )
     return config
 
 

@@ -17,7 +17,7 @@ from redsm5.metrics import criteria as crit
 from redsm5.metrics import evidence as ev
 from redsm5.metrics.bootstrap import percentile_interval
 from redsm5.metrics.evaluate import evaluate, resampled_scores
-from redsm5.metrics.evaluation import Evaluation, Interval
+from redsm5.metrics.evaluation import Evaluation, Interval, mean_of_known
 from redsm5.metrics.paired import BoolArray, FloatArray, Paired, pair_up
 from redsm5.metrics.records import GoldPost, PredictedPost
 from redsm5.metrics.thresholds import Thresholds, fit_thresholds
@@ -168,7 +168,7 @@ class Judged:
                     one.model_copy(update={name: values[k] for name, values in areas.items()})
                     for k, one in enumerate(whole.criteria)
                 ),
-                **{f"{name}_macro": _mean(values) for name, values in areas.items()},
+                **{f"{name}_macro": mean_of_known(values) for name, values in areas.items()},
                 "intervals": {key: ends for key, ends in whole.intervals.items() if key != "auprc_macro"},
             }
         )
@@ -176,7 +176,7 @@ class Judged:
     def _mean_of_folds(self, area: Callable[[BoolArray, FloatArray], float], k: int) -> float | None:
         labels, probabilities = self.paired.labels[:, k], self.paired.probabilities[:, k]
         found = [area(labels[i], probabilities[i]) for i in (self.folds == fold for fold in np.unique(self.folds))]
-        return _mean([None if np.isnan(value) else value for value in found])
+        return mean_of_known([None if np.isnan(value) else value for value in found])
 
     @cached_property
     def _decisions(self) -> dict[str, BoolArray]:
@@ -232,12 +232,6 @@ def compare(judged: Sequence[Judged], resamples: FloatArray) -> tuple[Compared, 
         )
         for one, point, values in zip(judged, points, spread, strict=True)
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are defined; None where none is."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def _less(post: PredictedPost, margin: float) -> PredictedPost:

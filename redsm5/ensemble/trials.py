@@ -38,7 +38,7 @@ def weights_of(study: Study, report: TrialReport, top: int) -> RunFolder:
         return again
     if not own.path.is_dir():
         raise UserError(
-            f"there is no {own.path}; trial {report.trial} ran on {_host(report)}: copy its folder from there"
+            f"there is no {own.path}; trial {report.trial} ran on {report.host}: copy its folder from there"
         )
     raise UserError(
         f"the weights of trial {report.trial}, one of the best {top}, are not kept; ask for a smaller --top, or train "
@@ -76,9 +76,5 @@ def encoder_of(study: Study, report: TrialReport) -> str:
 def _config(study: Study, report: TrialReport) -> Path:
     path = trial_folder(study.folder, report.trial) / CONFIG_FILE
     if not path.exists():
-        raise UserError(f"there is no {path}; trial {report.trial} ran on {_host(report)}: copy its folder from there")
+        raise UserError(f"there is no {path}; trial {report.trial} ran on {report.host}: copy its folder from there")
     return path
-
-
-def _host(report: TrialReport) -> str:
-    return report.worker.partition(":")[0]

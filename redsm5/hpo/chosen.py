@@ -45,7 +45,7 @@ def choose(study: Study, trial: int, path: Path) -> None:
     if report is None:
         raise UserError(f"the study has no trial {trial} that was trained to its end; redsm5 hpo status lists the best")
     if not config.exists():
-        raise UserError(f"there is no {config}; the trial ran on {report.worker.partition(':')[0]}: choose it there")
+        raise UserError(f"there is no {config}; the trial ran on {report.host}: choose it there")
     write_text_atomically(path, _config(study, config.read_text(encoding="utf-8"), report, path))
 
 

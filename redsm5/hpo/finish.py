@@ -125,7 +125,7 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
     if not is_here:
         raise UserError(
             f"all trials have ended, and the best one, {best.trial}, has its folder on "
-            f"{best.worker.partition(':')[0]}: run the same command there, which tests it and writes {BEST_FILE}"
+            f"{best.host}: run the same command there, which tests it and writes {BEST_FILE}"
         )
     return report
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import plotly.graph_objects as go
-from pydantic import ValidationError
 
 from redsm5.ensemble.models import ENSEMBLE_FILE, FOLDER, MAIN, METRICS, Ensemble
-from redsm5.errors import UserError
 from redsm5.hpo_report.figures import BLUE, ORANGE, figure, interval_bars
+from redsm5.hpo_report.made import read_made
 from redsm5.hpo_report.models import Combined, CombinedArm, SearchReport
 from redsm5.hpo_report.tables import Table
 
@@ -21,14 +20,9 @@ def read_combined(study_folder: Path) -> Combined | None:
         UserError: It is of another version.
     """
     path = study_folder / FOLDER / ENSEMBLE_FILE
-    if not path.exists():
+    found = read_made(path, Ensemble, f"run redsm5 ensemble --overwrite again, or move {path.parent}")
+    if found is None:
         return None
-    try:
-        found = Ensemble.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} is of another version of redsm5; run redsm5 ensemble --overwrite again, or move {path.parent}"
-        ) from error
     return Combined(
         **{name: getattr(found, name) for name in Combined.model_fields if name != "compared"},
         compared=[

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import plotly.graph_objects as go
-from pydantic import ValidationError
 
 from redsm5.confirm.models import Confirmation
-from redsm5.errors import UserError
 from redsm5.hpo_report.figures import BLUE, ORANGE, figure, interval_bars
+from redsm5.hpo_report.made import read_made
 from redsm5.hpo_report.models import Confirmed, ConfirmedDifference, ConfirmedTrial, SearchReport
 from redsm5.hpo_report.tables import Table
 from redsm5.metrics.evaluation import Interval
@@ -21,14 +20,9 @@ def read_confirmed(path: Path) -> Confirmed | None:
     Raises:
         UserError: It is of another version.
     """
-    if not path.exists():
+    found = read_made(path, Confirmation, "run redsm5 confirm again, which trains nothing twice, or move it")
+    if found is None:
         return None
-    try:
-        found = Confirmation.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} is of another version of redsm5; run redsm5 confirm again, which trains nothing twice, or move it"
-        ) from error
     return Confirmed(
         created=found.created,
         trials=found.trials,

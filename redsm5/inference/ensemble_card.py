@@ -16,6 +16,7 @@ from redsm5.inference.card import (
     criteria_lines,
     criteria_table,
 )
+from redsm5.report.search_card import looks_line, search_line
 
 if TYPE_CHECKING:
     from redsm5.datamodules.corpus import Criterion
@@ -117,16 +118,12 @@ def _search(origin: Origin) -> list[str]:
     """What the search was; nothing where its file is not there."""
     if (study := origin.study) is None:
         return []
-    counts = study.counts
-    looked = {0: "never", 1: "once"}.get(study.test_evaluations, f"{study.test_evaluations} times")
     return [
         "## How its members were found",
         "",
-        f"- the search: {study.budget} trials asked for; {counts.complete} trained to their end, {counts.pruned} "
-        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner "
-        f"{study.pruner}, seed {study.seed}",
+        search_line(study),
         "- the validation part chose the trials and their epochs, so the values above flatter",
-        f"- the search looked at the test part {looked}",
+        looks_line(study),
         "",
     ]
 

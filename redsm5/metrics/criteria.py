@@ -175,7 +175,7 @@ def macro_average_precision(labels: BoolArray, scores: FloatArray, weights: Floa
         [B].
     """
     per = np.stack([average_precision(labels[:, k], scores[:, k], weights) for k in range(labels.shape[1])])
-    return _mean_of_defined(per)
+    return mean_of_defined(per)
 
 
 def fold_average_precision(
@@ -197,13 +197,13 @@ def fold_average_precision(
     """
     inside = [folds == fold for fold in np.unique(folds)]
     per = [
-        _mean_of_defined(np.stack([average_precision(labels[i, k], scores[i, k], weights[:, i]) for i in inside]))
+        mean_of_defined(np.stack([average_precision(labels[i, k], scores[i, k], weights[:, i]) for i in inside]))
         for k in range(labels.shape[1])
     ]
-    return _mean_of_defined(np.stack(per))
+    return mean_of_defined(np.stack(per))
 
 
-def _mean_of_defined(values: FloatArray) -> FloatArray:
+def mean_of_defined(values: FloatArray) -> FloatArray:
     """The mean over the first axis of what is not NaN; NaN where all are."""
     return ratio(np.nansum(values, axis=0), (~np.isnan(values)).sum(0))
 

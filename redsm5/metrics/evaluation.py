@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -162,3 +164,9 @@ def evidence_key(field: str) -> str:
 def _summary(summary: CriteriaSummary) -> dict[str, float | None]:
     values: dict[str, float | None] = summary.model_dump(exclude={"predicted_counts"})
     return values
+
+
+def mean_of_known(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are defined; None where none is."""
+    known = [value for value in values if value is not None]
+    return float(sum(known) / len(known)) if known else None

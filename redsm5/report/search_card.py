@@ -61,13 +61,7 @@ def _search(origin: Origin) -> list[str]:
     ]
     if study is None:
         return [*lines, "- the search has not ended, or what it came to is not in its folder"]
-    counts = study.counts
-    lines.insert(
-        0,
-        f"- the search: {study.budget} trials asked for; {counts.complete} trained to their end, {counts.pruned} "
-        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner "
-        f"{study.pruner}, seed {study.seed}",
-    )
+    lines.insert(0, search_line(study))
     if len(study.objectives) > 1:
         names = ", ".join(f"`{one.name}` ({one.direction}d)" for one in study.objectives)
         lines.append(f"- it was for several objectives at once: {names}")
@@ -78,9 +72,24 @@ def _search(origin: Origin) -> list[str]:
     return [*lines, *_test(origin, study, metric)]
 
 
-def _test(origin: Origin, study: StudyReport, metric: str) -> list[str]:
+def search_line(study: StudyReport) -> str:
+    """What a search was, as an item of a list."""
+    counts = study.counts
+    return (
+        f"- the search: {study.budget} trials asked for; {counts.complete} trained to their end, {counts.pruned} "
+        f"pruned, {counts.failed} failed; {study.dimensions} dimensions, sampler {study.sampler}, pruner "
+        f"{study.pruner}, seed {study.seed}"
+    )
+
+
+def looks_line(study: StudyReport) -> str:
+    """How often it looked at the test part, likewise."""
     times = {0: "never", 1: "once"}.get(study.test_evaluations, f"{study.test_evaluations} times")
-    lines = [f"- the search looked at the test part {times}"]
+    return f"- the search looked at the test part {times}"
+
+
+def _test(origin: Origin, study: StudyReport, metric: str) -> list[str]:
+    lines = [looks_line(study)]
     test = study.test
     if test is not None and test.trial == origin.trial.trial:
         interval = test.evaluation.intervals.get(metric)

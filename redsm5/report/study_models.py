@@ -60,6 +60,11 @@ class TrialReport(Frozen):
     worker: str = Field(description="Host and process that ended it.")
     run: str = Field(description="Folder of the run, from the folder of the study.")
 
+    @property
+    def host(self) -> str:
+        """Where it ended, and where its folder is, unless that is shared."""
+        return self.worker.partition(":")[0]
+
 
 class Counts(Frozen):
     """Trials of a study by their state."""

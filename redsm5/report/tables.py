@@ -16,6 +16,7 @@ from redsm5.metrics.evaluation import (
     EvidenceScores,
     Interval,
     evidence_key,
+    mean_of_known,
 )
 
 LEAST_NAME = 38
@@ -175,8 +176,8 @@ def _ranking_table(evaluation: Evaluation, titles: Mapping[str, str]) -> Table:
         values = (row.prevalence, row.auprc, row.auroc, row.ece, row.brier, row.hit_at_1)
         table.add_row(Text(titles.get(row.code, row.code)), *(number(value, 2) for value in values))
     table.add_section()
-    prevalence = _mean([row.prevalence for row in evaluation.criteria])
-    hits = _mean([row.hit_at_1 for row in evaluation.criteria])
+    prevalence = mean_of_known([row.prevalence for row in evaluation.criteria])
+    hits = mean_of_known([row.hit_at_1 for row in evaluation.criteria])
     ranked = (evaluation.auprc_macro, evaluation.auroc_macro, evaluation.ece_macro, evaluation.brier_macro)
     table.add_row("mean over criteria", *(number(value, 2) for value in (prevalence, *ranked, hits)))
     return table
@@ -184,11 +185,6 @@ def _ranking_table(evaluation: Evaluation, titles: Mapping[str, str]) -> Table:
 
 def _decision_cells(scores: DecisionScores) -> list[str]:
     return [number(scores.precision, 2), number(scores.recall, 2), number(scores.f1, 2)]
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [v for v in values if v is not None]
-    return sum(defined) / len(defined) if defined else None
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
