@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -46,6 +47,12 @@ OTHER_COMMANDS = {
 Where the module sets ``TAKES_CONFIG``, options that its parser does not know are those of the config: ``args.config``.
 ``ACTIONS`` are words that may come first: ``args.action``; ``args.given`` is everything after it.
 """
+
+SECTIONS = {"checkpoint", "data", "early_stopping", "fresh", "model", "pretraining", "run_dir", "runtime",
+            "seed_everything", "trackers", "trainer", "tune_batch"}  # fmt: skip
+"""Keys of the config without a dot, known before seconds of imports."""
+NEARLY = 0.8
+"""How alike an unknown option and one of the command are, where the second is meant."""
 
 
 def build_cli(args: list[str], *, command: str = "fit", parse_only: bool = False, elsewhere: bool = False) -> ReDSM5CLI:
@@ -125,6 +132,7 @@ def _dispatch(argv: list[str]) -> int:
         if not takes_config:
             return int(module.run(parser.parse_args(rest)))
         parsed, config = parser.parse_known_args(rest)
+        refuse_misspelt(parser, actions, rest, config)
         parsed.config, parsed.action, parsed.given = config, action, rest
         return int(module.run(parsed))
     known = ", ".join([*RUN_COMMANDS, *OTHER_COMMANDS])
@@ -140,6 +148,34 @@ class SentenceParser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """Raise instead of printing the usage and exiting."""
         raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def refuse_misspelt(
+    parser: argparse.ArgumentParser, actions: tuple[str, ...], rest: list[str], config: list[str]
+) -> None:
+    """Refuse what is meant for the command itself, before it is taken for keys of the config.
+
+    Args:
+        parser: Of a command whose other options are those of the config.
+        actions: The words that may come first.
+        rest: What stands behind the command, and behind its action.
+        config: What of it the parser does not know.
+
+    Raises:
+        UserError: A word that is no action, or an option that is nearly one of the command.
+    """
+    if config and rest[0] == config[0] and not config[0].startswith("-"):
+        close = difflib.get_close_matches(config[0], actions, n=1)
+        known = f"it takes {', '.join(actions)} or none" if actions else "it takes options alone"
+        hint = f"did you mean {close[0]}?" if close else known
+        raise UserError(f"{parser.prog} takes no word {config[0]!r}; {hint} (see {parser.prog} --help)")
+    own = [option for action in parser._actions for option in action.option_strings]
+    options = [arg.partition("=")[0] for arg in config if arg.startswith("--")]
+    for option in options:
+        if "." in option or option.removeprefix("--") in SECTIONS:
+            continue
+        if close := difflib.get_close_matches(option.replace("_", "-"), own, n=1, cutoff=NEARLY):
+            raise UserError(f"{parser.prog} has no option {option}; did you mean {close[0]}?")
 
 
 def check_files(command: str, args: list[str]) -> None:

@@ -1,10 +1,11 @@
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 from redsm5 import __version__
-from redsm5.cli import OTHER_COMMANDS, RUN_COMMANDS, main
+from redsm5.cli import OTHER_COMMANDS, RUN_COMMANDS, SECTIONS, SentenceParser, config_schema, main, refuse_misspelt
 
 
 @pytest.mark.parametrize("args", [[], ["-h"], ["--help"]])
@@ -30,6 +31,11 @@ def test_main_version(capsys):
         (["demo", "--config", "missing.yaml"], "missing.yaml; run in a checkout of redsm5, or add --config FILE"),
         (["test"], "name the run: redsm5 test RUN_DIR"),
         (["validate", "no/such/run"], "no/such/run is no run folder"),
+        (["hpo", "statsu"], "redsm5 hpo takes no word 'statsu'; did you mean status?"),
+        (["hpo", "status", "now"], "redsm5 hpo takes no word 'now'; it takes status, choose, dashboard or none"),
+        (["pretrain", "texts.txt"], "redsm5 pretrain takes no word 'texts.txt'; it takes options alone"),
+        (["hpo", "--n-trial", "5"], "redsm5 hpo has no option --n-trial; did you mean --n-trials?"),
+        (["hpo", "--n_trials=5"], "redsm5 hpo has no option --n_trials; did you mean --n-trials?"),
     ],
 )
 def test_main_bad_usage_is_one_sentence_and_code_2(args, said, capsys):
@@ -39,6 +45,17 @@ def test_main_bad_usage_is_one_sentence_and_code_2(args, said, capsys):
     assert captured.err.startswith("redsm5: error: ")
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_no_key_of_the_config_is_taken_for_a_misspelt_option():
+    assert {*config_schema()["properties"]} - {"$schema"} == SECTIONS
+    keys = [f"--{key}" for key in sorted(SECTIONS)]
+    for command in ("hpo", "tune-batch", "pretrain", "plot-schedule"):
+        module = importlib.import_module(f"redsm5.commands.{command.replace('-', '_')}")
+        assert module.TAKES_CONFIG
+        parser = SentenceParser(prog=command)
+        module.add_arguments(parser)
+        refuse_misspelt(parser, (), keys, parser.parse_known_args(keys)[1])
 
 
 @pytest.mark.parametrize(
