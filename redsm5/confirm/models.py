@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from redsm5.metrics.evaluation import Evaluation, Frozen, Interval
+from redsm5.words import counted
 
 CONFIRM_SCHEMA_VERSION: Literal[3] = 3
 """Raised when a field changes its meaning or goes."""
@@ -135,6 +136,11 @@ class Confirmation(Frozen):
     differences: list[Difference] = Field(description="Of the best one to the other confirmed ones.")
     refits: list[Refit] = Field(description="All of them.")
     seconds: float = Field(ge=0, description="Of all refits.")
+
+    @property
+    def design(self) -> str:
+        """What each candidate was trained on, in words: 3 seeds x 5 folds."""
+        return f"{counted(len(self.seeds), 'seed')} x {counted(self.folds, 'fold')}"
 
     @property
     def metric(self) -> str:

@@ -65,6 +65,9 @@ def best_run(study: Path, tell: Callable[[str], None]) -> Path:
     if report is None or not (study / report.run).is_dir():
         raise UserError(f"trial {number} of {study} is not on this machine; export it where it ran, or copy its folder")
     tell(f"trial {number} of {study.name}: {why}")
+    first = reports.get(searched.best[0].trial) if searched is not None and searched.best else None
+    if first is not None and first.trial != number:
+        tell(f"the best one of the search is trial {first.trial}: redsm5 export {study / first.run}")
     return study / report.run
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from redsm5.confirm.models import Candidate, Confirmation, Refit
 from redsm5.metrics.evaluation import Interval
+from redsm5.words import counted
 
 
 def refit_line(refit: Refit, objective: str) -> str:
@@ -30,10 +31,11 @@ def refits_words(one: Candidate, found: Confirmation) -> str:
 
 def sentences(found: Confirmation) -> list[str]:
     """What it comes to."""
-    refits = f"{len(found.seeds)} seeds x {found.folds} folds of {found.posts} posts by {found.authors} authors"
+    refits = f"{found.design} of {found.posts} posts by {counted(found.authors, 'author')}"
     said = [
-        f"{len(found.candidates)} candidates, {refits}; the test posts were in none of them. Each refit was trained on "
-        f"{found.refit_training_posts:.0f} posts, the trials of the search on {found.training_posts}."
+        f"{counted(len(found.candidates), 'candidate')}, {refits}; the test posts were in none of them. "
+        f"Each refit was trained on {found.refit_training_posts:.0f} posts, the trials of the search on "
+        f"{found.training_posts}."
     ]
     best = next((one for one in found.candidates if one.trial == found.best), None)
     if best is None or best.mean is None:
@@ -69,7 +71,7 @@ def _of_search(found: Confirmation) -> list[str]:
 def _compared(found: Confirmation) -> list[str]:
     """The best one and the others."""
     said, alpha = [], 1 - found.level
-    test = f"corrected resampled t-test of the differences, Holm over {len(found.differences)} pairs"
+    test = f"corrected resampled t-test of the differences, Holm over {counted(len(found.differences), 'pair')}"
     told = [one for one in found.differences if one.p_holm is not None]
     level = sorted(one.other for one in told if (one.p_holm or 0.0) >= alpha)
     worse = sorted(one.other for one in told if (one.p_holm or 0.0) < alpha)

@@ -70,7 +70,10 @@ def encoder_of(study: Study, report: TrialReport) -> str:
     """The name of a trial's encoder."""
     drawn = report.params.get("encoder")
     config = yaml.safe_load(_config(study, report).read_text(encoding="utf-8"))
-    return str(drawn or config["model"]["encoder"]["id"])
+    if drawn:
+        return str(drawn)
+    name = str(config["model"]["encoder"]["id"])
+    return Path(name).name if Path(name).is_dir() else name  # a card passes it on: not where it lies here
 
 
 def _config(study: Study, report: TrialReport) -> Path:

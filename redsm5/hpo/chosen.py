@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -19,17 +20,22 @@ BEST_FILE = "best.yaml"
 """In the folder of a study."""
 
 
-def write_best(study: Study, config: str, best: TrialReport) -> None:
+def write_best(study: Study, config: str, best: TrialReport, tell: Callable[[str], None]) -> None:
     """Write the config of the best trial where its user looks for it: into the folder of the study, and beside others.
 
     Args:
         study: The study.
         config: Of the trial, as it ran.
         best: Its report.
+        tell: Says where it is not written.
     """
-    own, named = study.folder / BEST_FILE, study.settings.best_config
-    others = [Path(named)] if named and Path(named).parent.is_dir() else []
-    for path in (own, *others):
+    paths = [study.folder / BEST_FILE]
+    if named := study.settings.best_config:
+        if (path := Path(named)).parent.is_dir():
+            paths.append(path)
+        else:
+            tell(f"hpo.best_config: there is no folder {path.parent} here; the best config is {paths[0]} alone")
+    for path in paths:
         write_text_atomically(path, _config(study, config, best, path))
 
 

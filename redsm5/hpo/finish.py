@@ -116,7 +116,7 @@ def finish(study: Study, tell: Callable[[str], None]) -> StudyReport:
         report = _write_report(study, records)
         if is_here := run.is_dir():
             config = (trial_folder(study.folder, best.trial) / "config.yaml").read_text(encoding="utf-8")
-            write_best(study, config, best)
+            write_best(study, config, best, tell)
             _note_look(study, best, tell)
             if "test" not in read_report(run / "report.json").evaluations:
                 _write_report(study, records)  # with the look, which may be cut short

@@ -11,13 +11,16 @@ WITHIN_SHARE = 0.30
 """Share of the budget by which a trial within 1 % of the best value is to be found: 300 of 1,000."""
 OVERHEAD_SECONDS = 0.6
 START_SECONDS = 1.0
+NO_PRUNER = "NopPruner"
+"""Optuna's class that prunes nothing."""
 
 
 def requirements(study: StudyReport) -> list[Requirement]:
     """Each with the figure of this study.
 
     Shares and seconds are judged as they stand, whether or not trials are to come. Which trial was the first near the
-    best one is known when there can be no better one, with the last trial of the budget.
+    best one is known when there can be no better one, with the last trial of the budget. A search that was asked not to
+    prune is not held to pruning.
 
     Args:
         study: What ``study.json`` says.
@@ -34,12 +37,13 @@ def requirements(study: StudyReport) -> list[Requirement]:
     if ended < study.budget:
         near = near.model_copy(update={"met": None})
     overhead = (seconds["sampling"] + seconds["storage"]) / ended if ended else None
+    pruned = _least(
+        "share of the trials that did not fail pruned in the first five epochs",
+        PRUNED_BY_5,
+        shares.pruned_by_epoch_5 if good else None,
+    )
     return [
-        _least(
-            "share of the trials that did not fail pruned in the first five epochs",
-            PRUNED_BY_5,
-            shares.pruned_by_epoch_5 if good else None,
-        ),
+        *([] if study.pruner == NO_PRUNER else [pruned]),
         _least(
             "share of the trials that neither failed nor were pruned stopped early",
             STOPPED_OF_COMPLETE,

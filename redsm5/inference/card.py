@@ -67,9 +67,11 @@ def model_card(
     part: Part = "test" if "test" in report.evaluations else "val"
     evaluation = report.evaluations[part]
     known = CATALOG.get(base.id)
-    return Template(card_text("card.md")).substitute(
+    return Template(
+        card_text("card.md")
+    ).substitute(
         name=name,
-        base=base.id,
+        base=base.id if base.revision else Path(base.id).name,  # where a folder was is nobody's business
         revision=base.revision or "none (a local folder)",
         licence=(known.licence if known else None) or "not stated; see its page before you pass these weights on",
         holds="every weight" if kind == "whole" else "what was trained; the base encoder is loaded beside it",

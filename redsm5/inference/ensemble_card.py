@@ -17,6 +17,7 @@ from redsm5.inference.card import (
     criteria_table,
 )
 from redsm5.report.search_card import looks_line, search_line
+from redsm5.words import counted
 
 if TYPE_CHECKING:
     from redsm5.datamodules.corpus import Criterion
@@ -139,7 +140,7 @@ def _confirmed(ensemble: Ensemble, origin: Origin) -> list[str]:
         "## Whether its members hold",
         "",
         f"The best {len(found.candidates)} trials, {len(told)} of the {len(trials)} members among them, were trained "
-        f"again on {len(found.seeds)} seeds x {found.folds} folds of the {found.posts} training and validation posts "
+        f"again on {found.design} of the {found.posts} training and validation posts "
         f"by {found.authors} authors; the test posts were in none of them. Each was so alone: **the ensemble itself "
         f"was not confirmed.**",
         "",
@@ -156,6 +157,6 @@ def _confirmed(ensemble: Ensemble, origin: Origin) -> list[str]:
         f"the choice is in the difference to the search. Best less this: trial {found.best}, the confirmed best one, "
         "less this one, over trainings with the same seed and fold, with p of the corrected resampled t-test. Pooled: "
         "on the posts of all folds that each had not seen, with p of a paired bootstrap over authors. Both p by Holm "
-        f"over {len(found.differences)} pairs.",
+        f"over {counted(len(found.differences), 'pair')}.",
         "",
     ]

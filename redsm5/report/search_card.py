@@ -11,6 +11,10 @@ from redsm5.confirm.models import Calibration, Candidate, Confirmation, Differen
 from redsm5.metrics.evaluation import Interval
 from redsm5.metrics.platt import Platt
 from redsm5.report.study_models import StudyReport, TrialReport
+from redsm5.words import best_of, counted
+
+FLAT = 0.005
+"""A slope below this is 0.00 in the table: whatever the model says, its calibrated probability is the same."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def _test(origin: Origin, study: StudyReport, metric: str) -> list[str]:
 
 def _confirmed(trial: int, found: Confirmation) -> list[str]:
     scope = (
-        f"The best {len(found.candidates)} trials were trained again on {len(found.seeds)} seeds x {found.folds} folds "
+        f"{best_of(len(found.candidates))} trained again on {found.design} "
         f"of the {found.posts} training and validation posts by {found.authors} authors; the test posts were in none "
         "of them."
     )
@@ -160,7 +164,7 @@ def _differences(apart: Sequence[Difference], found: Confirmation) -> list[str]:
     test = (
         "The first p is of the corrected resampled t-test over trainings with the same seed and fold, the second of a "
         "paired bootstrap over authors that takes the trained models as given; both by Holm over "
-        f"{len(found.differences)} pairs, not corrected for trial {found.best} being the best of them."
+        f"{counted(len(found.differences), 'pair')}, not corrected for trial {found.best} being the best of them."
     )
     return [*lines, "", test]
 
@@ -182,6 +186,11 @@ def _shipped(one: Candidate | None, found: Confirmation) -> list[str]:
     if half is not None and tuned is not None:
         lines.append(
             f"- macro F1 of these predictions at 0.5: {half:.3f}; at thresholds from the other folds: {tuned:.3f}"
+        )
+    if flat := [one.code for one in pooled.thresholds if one.slope < FLAT]:
+        lines.append(
+            f"- the calibrated probability of {', '.join(flat)} is the same for every post: their order by the model "
+            "was no better than chance on posts that it had not seen; decisions are by its own probability"
         )
     head = "| criterion | posts with it | threshold | slope | offset | calibrated threshold |"
     return [*lines, "", head, "|---" * 6 + "|", *(_criterion(one) for one in pooled.thresholds)]

@@ -58,6 +58,14 @@ def test_requirements_without_trials_are_not_known():
     assert {one.met for one in requirements(study_report([]))} == {None}
 
 
+def test_search_without_a_pruner_is_not_held_to_pruning():
+    shares = Shares(**SHARES | {"pruned": 0.0, "pruned_by_epoch_5": 0.0})
+    facts = BOUNDS | {"shares": shares, "counts": Counts(**COUNTS)}
+    found = requirements(study_report(trials(), **facts, pruner="NopPruner"))
+    assert [one.met for one in found] == [True] * 5
+    assert "pruned in the first" not in found[0].what
+
+
 def test_requirements_of_a_search_that_goes_on_are_met_so_far_or_not_yet_known():
     going = search(first_within_one_percent=12)  # 60 of 100
     marks = [row[-1] for row in requirement_table(going).rows]

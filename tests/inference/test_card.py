@@ -20,7 +20,7 @@ NINE = load_criteria(None)
 def card(source, criteria, *, synthetic=False):
     report = small_report()
     corpus = report.corpus.model_copy(update={"source": source, "synthetic": synthetic})
-    base = Base(id="some/encoder", revision=None, sha256=None)
+    base = Base(id="/home/ada/encoder", revision=None, sha256=None)
     return model_card(report.model_copy(update={"corpus": corpus}), criteria, base, "whole", "model")
 
 
@@ -47,6 +47,7 @@ def test_card_names_the_corpus_and_speaks_of_reddit_where_it_applies(source, cri
     text = card(source, criteria)
     assert named in text
     assert "/home/ada" not in text
+    assert "encoder" in text
     assert "synthetic" not in text
     assert ("Reddit" in text) == (reddit is not None)
     assert reddit is None or reddit in text

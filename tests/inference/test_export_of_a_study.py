@@ -105,7 +105,9 @@ def test_export_of_a_study_takes_the_best_then_the_confirmed_best(searched, tmp_
     card = exported(searched, tmp_path, "--overwrite")
     assert "trial 7 of a hyperparameter search with redsm5, rank 2 of 2" in card
     assert "what was tested is trial 3, not this one" in card
-    assert "trial 7 of study: the confirmed best one" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "trial 7 of study: the confirmed best one" in told
+    assert f"the best one of the search is trial 3: redsm5 export {searched / 'trials/00003/attempt-1'}\n" in told
 
 
 def test_export_confirmed_ships_thresholds_and_calibration(searched, tmp_path):

@@ -83,3 +83,20 @@ def test_card_of_a_confirmed_export_lists_thresholds_and_calibration():
     assert "| SLEEP | 2 | 0.30 | 0.50 | -1.00 | 0.19 |" in text
     assert "0.200 before, 0.050 after" in text
     assert "at 0.5: 0.610; at thresholds from the other folds: 0.660" in text
+    assert "the same for every post" not in text
+
+
+def test_card_of_a_confirmed_export_names_criteria_whose_calibration_is_flat():
+    found = confirmation((3, 0.65))
+    sleep = found.candidates[0].pooled.thresholds[0]
+    flat = [sleep.model_copy(update={"code": "ANGER", "slope": 0.004}), sleep]
+    pooled = found.candidates[0].pooled.model_copy(update={"thresholds": flat})
+    changed = found.model_copy(update={"candidates": [found.candidates[0].model_copy(update={"pooled": pooled})]})
+    text = search_sections(Origin(trial(), 1, study(), changed, confirmed=True))
+    assert "- the calibrated probability of ANGER is the same for every post" in text
+
+
+def test_card_of_one_candidate_on_one_seed_is_in_the_singular():
+    found = confirmation((3, 0.65)).model_copy(update={"seeds": [1]})
+    text = search_sections(Origin(trial(), 1, study(), found))
+    assert "The best trial was trained again on 1 seed x 5 folds of the 102" in text
