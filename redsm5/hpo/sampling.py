@@ -282,12 +282,16 @@ class _Main:
         return copy.deepcopy(found) if deepcopy else found
 
     def _shown(self, trial: FrozenTrial, step: int) -> FrozenTrial:
+        values = trial.intermediate_values
+        earlier = trial.state == TrialState.COMPLETE and bool(values) and max(values) < step
+        if not earlier and len(trial._values or ()) <= 1:
+            return trial  # as it is: a copy of a thousand at every epoch would take its time
         shown = copy.copy(trial)
         shown._values = None if trial._values is None else trial._values[:1]
-        values = trial.intermediate_values
-        if trial.state == TrialState.COMPLETE and values and max(values) < step:
-            best = np.nanmin if self._direction == StudyDirection.MINIMIZE else np.nanmax
-            shown.intermediate_values = {**values, step: float(best(list(values.values())))}
+        if earlier:
+            best = min if self._direction == StudyDirection.MINIMIZE else max
+            known = [value for value in values.values() if not math.isnan(value)]
+            shown.intermediate_values = {**values, step: best(known, default=math.nan)}
         return shown
 
 
