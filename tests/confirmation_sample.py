@@ -31,7 +31,8 @@ def confirmation():
         differences=[
             Difference(
                 trial=4, other=2, refits=15, difference=0.05, interval=Interval(low=-0.01, high=0.12), p_value=0.1,
-                p_holm=0.2, pooled_difference=None, pooled_interval=None, pooled_p_value=None, pooled_p_holm=None,
+                p_holm=0.2, pooled_difference=0.04, pooled_interval=Interval(low=0.01, high=0.07),
+                pooled_p_value=0.02, pooled_p_holm=0.04,
             ),
         ],
         refits=[], seconds=100.0,

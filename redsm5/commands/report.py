@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study)
-    report = search_report(load_study(settings))
+    report = search_report(load_study(settings), lambda line: print(line, file=sys.stderr))
     if args.format == "json":
         text = report.model_dump_json(indent=2) + "\n"
     elif args.format == "md":

@@ -9,6 +9,7 @@ from redsm5.atomic import write_text_atomically
 from redsm5.confirm.metric import metric_of
 from redsm5.confirm.models import Confirmation, Refit
 from redsm5.confirm.numbers import Setup, confirmation
+from redsm5.confirm.on_disk import CONFIRM_FILE
 from redsm5.confirm.pooled import OutOfFold, out_of_fold
 from redsm5.confirm.refits import run_refits
 from redsm5.confirm.sameness import folds_name
@@ -27,8 +28,8 @@ from redsm5.run.folder import RunFolder
 from redsm5.run.lock import Writes, run_lock
 from redsm5.run.prediction_file import read_predictions
 
-FOLDER, CONFIRM_FILE = "confirm", "confirm.json"
-"""Of the study: where the refits are, and the numbers."""
+FOLDER = "confirm"
+"""Of the study: where the refits are."""
 
 
 def confirm(

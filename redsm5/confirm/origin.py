@@ -5,26 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from redsm5.confirm.models import Confirmation
-from redsm5.confirm.sameness import config_sha256
-from redsm5.datamodules.manifest import manifest_sha256
+from redsm5.confirm.on_disk import read_confirmation
 from redsm5.errors import UserError
 from redsm5.hpo.records import best_first
 from redsm5.hpo.results import CONFIG_FILE, REPORT_FILE
 from redsm5.hpo.retention import TRIALS, trial_folder
 from redsm5.inference.calibrated import Shipped
 from redsm5.metrics.platt import Platt
+from redsm5.report.made import read_made
 from redsm5.report.search_card import Origin, candidate_of
 from redsm5.report.study_models import StudyReport, TrialReport
 from redsm5.run.folder import RunFolder
 
 STUDY_FILES = ("study.json", ".study", "study.db")
 """One of them is in the folder of a study, beside its trials."""
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def is_study(folder: Path) -> bool:
@@ -51,8 +46,8 @@ def best_run(study: Path, tell: Callable[[str], None]) -> Path:
         UserError: There is none, or it is on another machine.
     """
     reports = _reports(study)
-    found = _confirmation(study, reports, tell)
-    searched = _read(study / "study.json", StudyReport, tell)
+    found = read_confirmation(study, reports, tell)
+    searched = read_made(study / "study.json", StudyReport, tell)
     if found is not None and found.best is not None:
         number, why = found.best, "the confirmed best one"
     elif searched is not None and searched.best:
@@ -96,11 +91,11 @@ def origin_of(run: Path, *, confirmed: bool, tell: Callable[[str], None]) -> Ori
             f"--config {config} --run_dir FOLDER, and export that"
         )
     reports = _reports(study)
-    searched = _read(study / "study.json", StudyReport, tell)
+    searched = read_made(study / "study.json", StudyReport, tell)
     if searched is not None and searched.created < report.created:
         tell(f"{study / 'study.json'} is older than the trial, and left out of the card")
         searched = None
-    confirmation = _confirmation(study, reports, tell)
+    confirmation = read_confirmation(study, reports, tell)
     candidate = None if confirmation is None else candidate_of(confirmation, number)
     if confirmed and (candidate is None or candidate.pooled is None):
         raise UserError(
@@ -130,50 +125,10 @@ def shipped(origin: Origin) -> Shipped | None:
     )
 
 
-def _confirmation(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> Confirmation | None:
-    """What ``confirm.json`` says, where it is of the trials that are there now, and of their corpus and split."""
-    found = _read(study / "confirm.json", Confirmation, tell)
-    if found is None:
-        return None
-    for one in found.candidates:
-        config = trial_folder(study, one.trial) / CONFIG_FILE
-        try:
-            same = one.trial in reports and config_sha256(config) == one.config_sha256
-        except OSError:
-            same = False
-        if not same:
-            tell(f"{study / 'confirm.json'} is of other trials than are there now (trial {one.trial}), and left out")
-            return None
-        if not _same_posts(RunFolder(study / reports[one.trial].run), found):
-            tell(f"{study / 'confirm.json'} is of another corpus or split than trial {one.trial}, and left out")
-            return None
-    return found
-
-
-def _same_posts(run: RunFolder, found: Confirmation) -> bool:
-    """Whether a trial was trained on posts that the folds are of; the config does not say what its files held."""
-    if not run.path.is_dir():  # it is on another machine
-        return True
-    try:
-        return manifest_sha256(run.split) == (found.corpus_sha256, found.split_sha256)
-    except UserError:
-        return False
-
-
 def _reports(study: Path) -> dict[int, TrialReport]:
     """Of the trials that have ended on this machine, by number."""
-    found = [_read(path, TrialReport, lambda _: None) for path in sorted((study / TRIALS).glob(f"*/{REPORT_FILE}"))]
+    found = [read_made(path, TrialReport, lambda _: None) for path in sorted((study / TRIALS).glob(f"*/{REPORT_FILE}"))]
     return {one.trial: one for one in found if one is not None}
-
-
-def _read(path: Path, model: type[Model], tell: Callable[[str], None]) -> Model | None:
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except OSError:
-        return None
-    except ValidationError:
-        tell(f"{path} is of another version of redsm5, and left out")
-        return None
 
 
 def _direction(reports: dict[int, TrialReport]) -> str:

@@ -48,7 +48,7 @@ class Axis:
     def cell(self, value: JsonValue) -> int:
         """Which cell a value is in."""
         if self.domain.choices:
-            return self._index[json.dumps(value)]
+            return self._index[_key(value)]
         inner = self._edges[1:-1]
         return sum(edge <= value for edge in inner)  # type: ignore[operator]
 
@@ -69,7 +69,7 @@ class Axis:
 
     @cached_property
     def _index(self) -> dict[str, int]:
-        return {json.dumps(value): place for place, value in enumerate(self.domain.choices)}
+        return {_key(value): place for place, value in enumerate(self.domain.choices)}
 
     @cached_property
     def _edges(self) -> tuple[float, ...]:
@@ -92,7 +92,7 @@ def domain_of(distribution: BaseDistribution) -> Domain:
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high, step, whole = distribution.low, distribution.high, distribution.step, isinstance(distribution.low, int)
     if step is not None and (high - low) / step < FEW:
-        return Domain(choices=[low + step * place for place in range(round((high - low) / step) + 1)])
+        return Domain(choices=[min(high, low + step * place) for place in range(round((high - low) / step) + 1)])
     return Domain(choices=[], low=low, high=high, log=distribution.log, whole=whole)
 
 
@@ -112,6 +112,11 @@ def text_of(value: JsonValue) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return json.dumps(value)
+
+
+def _key(value: JsonValue) -> str:
+    """A value as it is looked up: multiples of a step differ in their last bits by how they were computed."""
+    return f"{value:#.12g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _range_names(edges: Sequence[float], domain: Domain) -> tuple[str, ...]:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import plotly.graph_objects as go
 
 from redsm5.confirm.models import Confirmation
 from redsm5.hpo_report.figures import BLUE, ORANGE, figure, interval_bars
-from redsm5.hpo_report.made import read_made
 from redsm5.hpo_report.models import Confirmed, ConfirmedDifference, ConfirmedTrial, SearchReport
 from redsm5.hpo_report.tables import Table
 from redsm5.metrics.evaluation import Interval
 
 
-def read_confirmed(path: Path) -> Confirmed | None:
-    """The numbers of ``confirm.json`` that a report shows; None where there is no such file.
-
-    Raises:
-        UserError: It is of another version.
-    """
-    found = read_made(path, Confirmation, "run redsm5 confirm again, which trains nothing twice, or move it")
-    if found is None:
-        return None
+def confirmed_of(found: Confirmation) -> Confirmed:
+    """The numbers of a confirmation that a report shows."""
     return Confirmed(
         created=found.created,
         trials=found.trials,
@@ -82,12 +72,15 @@ def difference_table(report: SearchReport) -> Table:
             f"trial {one.trial} less trial {one.other}",
             f"{one.difference:+.4f}",
             _ends(one.interval),
-            "none" if one.p_holm is None else f"{one.p_holm:.3f}",
+            _p(one.p_holm),
+            "none" if one.pooled_difference is None else f"{one.pooled_difference:+.4f}",
+            _ends(one.pooled_interval),
+            _p(one.pooled_p_holm),
         )
         for one in found.differences
     ]
     level = f"{100 * found.level:.0f} % interval"
-    return Table(("what", "difference", level, "p, corrected for the pairs"), tuple(rows))
+    return Table(("what", "difference", level, "p", "pooled", level, "p, pooled"), tuple(rows))
 
 
 def confirmed_points(report: SearchReport) -> go.Figure:
@@ -126,6 +119,10 @@ def difference_points(report: SearchReport) -> go.Figure:
 
 def _ends(between: Interval | None) -> str:
     return "none" if between is None else f"{between.low:.4f} to {between.high:.4f}"
+
+
+def _p(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _found(report: SearchReport) -> Confirmed:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial
 from pydantic import JsonValue
 
-from redsm5.confirm.confirmation import CONFIRM_FILE
+from redsm5.confirm.on_disk import read_confirmation
 from redsm5.hpo.attempts import SLOT, is_lost
 from redsm5.hpo.finish import study_report
 from redsm5.hpo.records import Records, best_first, read_records
 from redsm5.hpo.study import Study
 from redsm5.hpo_report.axes import domain_of
 from redsm5.hpo_report.combined import read_combined
-from redsm5.hpo_report.confirmed import read_confirmed
+from redsm5.hpo_report.confirmed import confirmed_of
 from redsm5.hpo_report.importance import comparable, group_importances, importances
 from redsm5.hpo_report.models import Candidate, Domain, SearchReport, TrialRow
 from redsm5.hpo_report.requirements import requirements
@@ -28,19 +28,22 @@ CANDIDATES = 5
 """Best trials that are shown side by side."""
 
 
-def search_report(study: Study) -> SearchReport:
+def search_report(study: Study, tell: Callable[[str], None]) -> SearchReport:
     """All numbers of a study, as it stands now.
 
     Args:
         study: Of ``load_study``.
+        tell: Says what of its folder is left out: of another version, or of other trials than are there.
 
     Raises:
-        UserError: The database, or ``confirm.json``, or ``ensemble.json``, holds what this version cannot read.
+        UserError: The database holds what this version cannot read.
     """
     records = read_records(study.optuna)
     whole = study_report(study, records)
-    confirmed = read_confirmed(study.folder / CONFIRM_FILE)
-    combined = read_combined(study.folder)
+    ended = {report.trial: report for report in records.ended}
+    confirmation = read_confirmation(study.folder, ended, tell)
+    confirmed = None if confirmation is None else confirmed_of(confirmation)
+    combined = read_combined(study.folder, ended, tell)
     results = _results(study)
     ranked = best_first(records.ended, whole.direction)
     found = importances(

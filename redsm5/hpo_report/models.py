@@ -114,6 +114,13 @@ class ConfirmedDifference(Frozen):
     difference: float = Field(description="Metric of the first less that of the other.")
     interval: Interval | None = Field(description="Of the difference: corrected resampled t-test.")
     p_holm: float | None = Field(ge=0, le=1, description="Of the same test, corrected for the number of pairs (Holm).")
+    pooled_difference: float | None = Field(
+        description="On the posts of all folds together, that each training had not seen; null where it is undefined."
+    )
+    pooled_interval: Interval | None = Field(description="Of this difference: paired bootstrap over authors.")
+    pooled_p_holm: float | None = Field(
+        ge=0, le=1, description="Of the paired bootstrap, corrected for the number of pairs (Holm)."
+    )
 
 
 class Confirmed(Frozen):

@@ -32,23 +32,12 @@ def summary(
         f"{ended} of {study.budget} trials have ended: {counts.complete} trained to their end, {counts.pruned} were "
         f"pruned, {counts.failed} failed{left}."
     ]
-    if not study.best:
-        return [*said, "None was trained to its end, so that there is no best one."]
-    best = study.best[0]
-    said.append(
-        f"The best {study.objective} on the validation part is {best.value:.4f}, of trial {best.trial}"
-        + (f", and {len(study.best) - 1} more are as good" if len(study.best) > 1 else "")
-        + f"; the first within 1 % of it was trial {study.first_within_one_percent}."
-    )
-    said.append(look_sentence(study))
-    if confirmed is not None:
-        said.append(_confirmed(confirmed, metric_of(study)))
-    if combined is not None:
-        said.append(combined_sentence(combined))
-    said.append(_mattered(found, groups))
-    if len(study.objectives) > 1:
-        names = ", ".join(one.name for one in study.objectives)
-        said.append(f"{len(study.front)} trials are on the Pareto front of {names}.")
+    if study.best:
+        said += _best(study, found, groups, confirmed, combined)
+    else:
+        said.append("None was trained to its end, so that there is no best one.")
+    if not ended:
+        return said
     shares = study.shares
     said.append(
         f"Of the trials that did not fail, pruning ended {shares.pruned:.0%}, and {shares.pruned_by_epoch_5:.0%} in "
@@ -62,6 +51,31 @@ def summary(
         f"together, and at the peak {size_words(study.peak_disk_bytes)} of disk."
     )
     return said
+
+
+def _best(
+    study: StudyReport,
+    found: Sequence[Importance],
+    groups: Sequence[Group],
+    confirmed: Confirmed | None,
+    combined: Combined | None,
+) -> Iterator[str]:
+    """The best trial, what became of it, and what made it."""
+    best = study.best[0]
+    yield (
+        f"The best {study.objective} on the validation part is {best.value:.4f}, of trial {best.trial}"
+        + (f", and {len(study.best) - 1} more are as good" if len(study.best) > 1 else "")
+        + f"; the first within 1 % of it was trial {study.first_within_one_percent}."
+    )
+    yield look_sentence(study)
+    if confirmed is not None:
+        yield _confirmed(confirmed, metric_of(study))
+    if combined is not None:
+        yield combined_sentence(combined)
+    yield _mattered(found, groups, study.counts.complete + study.counts.pruned)
+    if len(study.objectives) > 1:
+        names = ", ".join(one.name for one in study.objectives)
+        yield f"{len(study.front)} trials are on the Pareto front of {names}."
 
 
 def _confirmed(confirmed: Confirmed, metric: str) -> str:
@@ -78,9 +92,11 @@ def _confirmed(confirmed: Confirmed, metric: str) -> str:
     )
 
 
-def _mattered(found: Sequence[Importance], groups: Sequence[Group]) -> str:
-    if not found:
+def _mattered(found: Sequence[Importance], groups: Sequence[Group], trials: int) -> str:
+    if not found and trials < FEWEST:
         return f"What the parameters did cannot be said: that takes {FEWEST} trials with a value."
+    if not found:
+        return "What the parameters did cannot be said: the values of the trials hardly differ."
     above = [one for one in found if one.above]
     if not above:
         return "No parameter decided more than chance would whether a trial was among the best tenth."

@@ -7,7 +7,23 @@ from confirmation_sample import confirmation
 from searches import reports, search_options
 
 from redsm5.cli import main
+from redsm5.confirm.sameness import config_sha256
+from redsm5.datamodules.manifest import manifest_sha256
 from redsm5.report.schema import report_schema
+from redsm5.run.folder import RunFolder
+
+
+def confirmation_of(study):
+    """A confirmation of the two trials of a study."""
+    corpus, split = manifest_sha256(RunFolder(study / "trials/00000/attempt-1").split)
+    found = confirmation()
+    hashes = [config_sha256(study / f"trials/{trial:05d}/config.yaml") for trial in range(2)]
+    candidates = [
+        one.model_copy(update={"trial": trial, "config_sha256": hashes[trial]})
+        for trial, one in enumerate(found.candidates[:2])
+    ]
+    of = {"corpus_sha256": corpus, "split_sha256": split}
+    return found.model_copy(update={"candidates": candidates, "differences": [], "best": 0, **of})
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +77,27 @@ def test_report_of_a_study_whose_folder_is_elsewhere_says_what_it_cannot_show(st
 def test_report_shows_what_confirm_found_and_leaves_it_out_of_the_peak(study, tmp_path, capfd):
     copy = tmp_path / "study"
     shutil.copytree(study, copy)
-    (copy / "confirm.json").write_text(confirmation().model_dump_json(), encoding="utf-8")
+    (copy / "confirm.json").write_text(confirmation_of(copy).model_dump_json(), encoding="utf-8")
     (copy / "confirm").mkdir()
     (copy / "confirm" / "weights").write_bytes(b"x" * 30_000_000)
     assert main(["report", str(copy), "--format", "json"]) == 0
     found = json.loads(capfd.readouterr().out)
-    assert found["confirmed"]["best"] == 4
+    assert found["confirmed"]["best"] == 0
     assert found["study"]["peak_disk_bytes"] < 30_000_000 < found["storage"]["kinds"]["confirm"]
+
+
+def test_report_leaves_out_what_is_of_other_trials_and_says_so(study, tmp_path, capfd):
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    of_others = confirmation_of(copy).model_copy(update={"corpus_sha256": "0" * 64})
+    (copy / "confirm.json").write_text(of_others.model_dump_json(), encoding="utf-8")
+    (copy / "ensemble").mkdir()
+    (copy / "ensemble" / "ensemble.json").write_text("{}", encoding="utf-8")
+    assert main(["report", str(copy), "--format", "json"]) == 0
+    out, err = capfd.readouterr()
+    assert (json.loads(out)["confirmed"], json.loads(out)["combined"]) == (None, None)
+    assert "confirm.json is of another corpus or split than trial 0, and left out" in err
+    assert "ensemble.json is of another version of redsm5, and left out" in err
 
 
 def test_report_as_markdown_goes_where_it_is_told(study, tmp_path, capfd):

@@ -1,6 +1,7 @@
 import json
 import math
 
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -39,6 +40,24 @@ def test_small_ranges_have_a_cell_per_value_and_tell_true_from_one():
     assert axis(IntDistribution(2, 8, step=2)).names == ("2", "4", "6", "8")
     mixed = axis(CategoricalDistribution([True, 1, 1.0, None]))
     assert [mixed.cell(value) for value in (True, 1, 1.0, None)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"), [(0.1, 0.7, 0.2), (0.0, 0.3, 0.1), (0.0, 0.5, 0.1), (1e-5, 9e-5, 1e-5)]
+)
+def test_steps_have_a_cell_for_each_value_that_is_drawn(low, high, step):
+    distribution = FloatDistribution(low, high, step=step)
+    trial_values = {
+        optuna.trial.create_trial(value=0.0, params={"x": value}, distributions={"x": distribution}).params["x"]
+        for value in [distribution.low, distribution.high]
+    }
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(60):
+        trial_values.add(study.ask({"x": distribution}).params["x"])
+    found = axis(distribution)
+    cells = sorted(found.cell(value) for value in trial_values)
+    assert cells == list(range(len(found.names)))
+    assert max(value for value in found.domain.choices) == distribution.high
 
 
 def test_cells_of_a_logarithmic_range_are_equal_factors():

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 import pytest
 from report_samples import small_evaluation
 from search_samples import search
+from trial_reports import report as trial_report
 
 from redsm5.ensemble.combination import Combination
 from redsm5.ensemble.models import Compared, Ensemble, Member
-from redsm5.errors import UserError
 from redsm5.hpo_report import combined
 from redsm5.hpo_report.markdown import markdown
 from redsm5.hpo_report.page import render
 from redsm5.metrics.evaluation import Interval
+
+REPORTS = {n: trial_report(n, 0.8) for n in (4, 2)}
 
 
 def arm(name, kind, trials, f1, gain=None, ends=None):
@@ -45,7 +47,10 @@ def written(folder, *, gain=0.02):
         ),
     )  # fmt: skip
     (folder / "ensemble" / "ensemble.json").write_text(made.model_dump_json(), encoding="utf-8")
-    return combined.read_combined(folder)
+    told = []
+    found = combined.read_combined(folder, REPORTS, told.append)
+    assert told == []
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +94,24 @@ def test_gain_that_is_undefined_is_said(tmp_path):
 
 
 def test_without_an_ensemble_there_is_nothing(tmp_path):
-    assert combined.read_combined(tmp_path) is None
+    told = []
+    assert combined.read_combined(tmp_path, REPORTS, told.append) is None
+    assert told == []
     assert "Combined" not in markdown(search())
 
 
-def test_file_of_another_version_is_refused_in_a_sentence(tmp_path):
+@pytest.mark.parametrize("reports", [{4: REPORTS[4]}, {4: REPORTS[4], 2: trial_report(2, 0.7)}])
+def test_ensemble_of_other_trials_is_left_out_and_said(tmp_path, reports):
+    written(tmp_path)
+    told = []
+    assert combined.read_combined(tmp_path, reports, told.append) is None
+    (line,) = told
+    assert line.endswith("ensemble.json is of other trials than are there now (trial 2), and left out")
+
+
+def test_file_of_another_version_is_left_out_and_said(tmp_path):
     (tmp_path / "ensemble").mkdir()
     (tmp_path / "ensemble" / "ensemble.json").write_text('{"ensemble_version": 0}', encoding="utf-8")
-    with pytest.raises(UserError, match=r"ensemble\.json is of another version of redsm5; run redsm5 ensemble"):
-        combined.read_combined(tmp_path)
+    told = []
+    assert combined.read_combined(tmp_path, REPORTS, told.append) is None
+    assert "ensemble.json is of another version of redsm5, and left out" in told[0]

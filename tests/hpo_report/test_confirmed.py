@@ -4,17 +4,14 @@ import pytest
 from confirmation_sample import confirmation
 from search_samples import search
 
-from redsm5.errors import UserError
 from redsm5.hpo_report import confirmed
 from redsm5.hpo_report.markdown import markdown
 from redsm5.hpo_report.page import render
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    path = tmp_path_factory.mktemp("study") / "confirm.json"
-    path.write_text(confirmation().model_dump_json(), encoding="utf-8")
-    return search(confirmed=confirmed.read_confirmed(path))
+def report():
+    return search(confirmed=confirmed.confirmed_of(confirmation()))
 
 
 def test_tables_have_the_candidates_and_their_differences(report):
@@ -24,7 +21,7 @@ def test_tables_have_the_candidates_and_their_differences(report):
         ("9", "3", "0.7000", "not confirmed", "none", "–", "seed 1, fold 0: diverged"),
     )
     assert confirmed.difference_table(report).rows == (
-        ("trial 4 less trial 2", "+0.0500", "-0.0100 to 0.1200", "0.200"),
+        ("trial 4 less trial 2", "+0.0500", "-0.0100 to 0.1200", "0.200", "+0.0400", "0.0100 to 0.0700", "0.040"),
     )
 
 
@@ -51,13 +48,12 @@ def test_it_is_in_the_page_the_markdown_the_json_and_the_summary(report):
     assert report.model_dump()["confirmed"]["candidates"][1]["interval"] == {"low": 0.6, "high": 0.7}
 
 
-def test_without_the_file_there_is_nothing(tmp_path):
-    assert confirmed.read_confirmed(tmp_path / "confirm.json") is None
+def test_difference_that_is_undefined_on_all_posts_together_is_none(report):
+    undefined = {"pooled_difference": None, "pooled_interval": None, "pooled_p_holm": None, "p_holm": None}
+    one = report.confirmed.differences[0].model_copy(update=undefined)
+    changed = report.model_copy(update={"confirmed": report.confirmed.model_copy(update={"differences": [one]})})
+    assert confirmed.difference_table(changed).rows[0][3:] == ("none",) * 4
+
+
+def test_without_a_confirmation_there_is_nothing():
     assert "Confirmed" not in markdown(search())
-
-
-def test_file_of_another_version_is_refused_in_a_sentence(tmp_path):
-    path = tmp_path / "confirm.json"
-    path.write_text('{"schema_version": 1}', encoding="utf-8")
-    with pytest.raises(UserError, match=r"confirm\.json is of another version of redsm5; run redsm5 confirm again"):
-        confirmed.read_confirmed(path)

@@ -1,12 +1,12 @@
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from search_samples import GROUPS, distributions, trials
 from trial_reports import report
 
-from redsm5.hpo_report.importance import comparable, floors_of, group_importances, importances
+from redsm5.hpo_report.importance import comparable, floors_of, group_importances, importances, within_blocks
 from redsm5.hpo_report.models import Importance
 
 
@@ -81,6 +81,32 @@ def test_a_group_of_much_noise_is_nothing(seed):
     summed = {one.name: one.importance for one in group_importances(ranked)}
     assert summed["noise"] < 0.01
     assert summed["real"] > 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_search_only_narrowed_while_it_got_better_is_no_more_than_chance(seed):
+    """A sampler settles on one of four by the way, and finds better values by a parameter that does all."""
+    draw = np.random.default_rng(seed)
+    idle = CategoricalDistribution(["a", "b", "c", "d"])
+    space = {"real": FloatDistribution(0.0, 1.0), "idle": idle}
+    reports = []
+    for n in range(400):
+        learned = n / 400
+        params = {
+            "real": min(1.0, learned / 2 + 0.5 * float(draw.uniform())),
+            "idle": "a" if draw.uniform() < learned else str(draw.choice(["a", "b", "c", "d"])),
+        }
+        reports.append(report(n, params["real"] + 0.02 * float(draw.normal()), params=params))
+    ranked = importances(comparable(reports, dict.fromkeys(range(400), space), "maximize"), {}, {})
+    assert {one.name: one.above for one in ranked} == {"real": True, "idle": False}
+
+
+def test_values_are_shuffled_among_trials_that_follow_one_another():
+    values = np.arange(50.0)
+    shuffled = within_blocks(values, np.random.default_rng(0))
+    for block in (slice(0, 20), slice(20, 40), slice(40, 50)):
+        assert sorted(shuffled[block]) == list(values[block])
+    assert (shuffled != values).sum() > 30
 
 
 def test_few_trials_say_nothing():

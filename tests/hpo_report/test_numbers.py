@@ -116,12 +116,17 @@ def test_summary_names_only_what_is_above_chance():
 
     assert "whether a trial was among the best tenth: a (50%), c (30%);" in said("a", "c", "b")
     assert "No parameter decided more than chance would" in said("b")
-    assert "What the parameters did cannot be said: that takes 50 trials with a value." in said()
+    assert "What the parameters did cannot be said: the values of the trials hardly differ." in said()
+    few = summary(study_report(trials(40)), [], [], [], None, None)
+    assert "What the parameters did cannot be said: that takes 50 trials with a value." in few
 
 
 def test_summary_without_a_complete_trial_says_so():
     said = search(1).summary
-    assert said[-1] == "None was trained to its end, so that there is no best one."
+    assert said[1] == "None was trained to its end, so that there is no best one."
+    assert said[2].startswith("Of the trials that did not fail, pruning ended 30%")
+    assert any(sentence.startswith("Not as required so far: ") for sentence in said)
+    assert said[-1].startswith("From the first trial to the last it took")
 
 
 def test_json_of_a_report_reads_back():
