@@ -276,16 +276,15 @@ def test_best_config_may_be_nowhere_but_in_the_study(study, untested):
     told = []
     finish.finish(replace(study, settings=replace(study.settings, best_config=None)), told.append)
     assert (study.folder / "best.yaml").exists()
-    assert told == []
+    assert not [line for line in told if "best_config" in line]
 
 
 def test_best_config_whose_folder_is_missing_is_said_to_be_in_the_study_alone(study, untested):
     work(study)
     told = []
     finish.finish(replace(study, settings=replace(study.settings, best_config="no/such/best.yaml")), told.append)
-    assert told == [
-        f"hpo.best_config: there is no folder no/such here; the best config is {study.folder}/best.yaml alone"
-    ]
+    own = study.folder / "best.yaml"
+    assert told[0] == f"hpo.best_config: there is no folder no/such here; the best config is {own} alone"
 
 
 def test_epochs_of_a_failed_trial_are_those_that_ended(study, monkeypatch):
