@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = load_study(HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study))
     with Lines(study.plan.objective) as lines:
-        found = confirm(study, asked, lines.begin, lines.note)
+        found = confirm(study, asked, lines.begin, lines.note, lines.warn)
     Console().print(table(found))
     print("\n".join([*sentences(found), *failures(found.candidates)]))
     print(study.folder / CONFIRM_FILE)
@@ -77,6 +77,10 @@ class Lines:
 
         self._clock = Clock(refits)
         self._bar.update(self._task, total=refits)
+
+    def warn(self, sentence: str) -> None:
+        """Something that the numbers do not show."""
+        self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def note(self, refit: Refit, new: bool) -> None:
         """One has ended."""
