@@ -26,6 +26,7 @@ class Origin:
         rank: Among the trials that were trained to their end; None where it is not known.
         study: The search; None where it has not ended.
         confirmation: Of its best trials; None where there was none.
+        again: Whether the model is the config of the trial trained again.
         tested: Whether this run was evaluated on the test part.
         confirmed: Whether the export has thresholds and calibration of the confirmation.
     """
@@ -34,6 +35,7 @@ class Origin:
     rank: int | None = None
     study: StudyReport | None = None
     confirmation: Confirmation | None = None
+    again: bool = False
     tested: bool = False
     confirmed: bool = False
 
@@ -63,6 +65,11 @@ def _search(origin: Origin) -> list[str]:
         f"- its best `{metric}` on the validation part: {_number(trial.value)}. The validation part chose the trial "
         "and its epoch, so this value flatters",
     ]
+    if origin.again:
+        lines.append(
+            "- this model is the config of that trial trained again: the figures of the search are those of the trial, "
+            "not of these very weights"
+        )
     if study is None:
         return [*lines, "- the search has not ended, or what it came to is not in its folder"]
     lines.insert(0, search_line(study))
@@ -95,15 +102,17 @@ def looks_line(study: StudyReport) -> str:
 def _test(origin: Origin, study: StudyReport, metric: str) -> list[str]:
     lines = [looks_line(study)]
     test = study.test
-    if test is not None and test.trial == origin.trial.trial:
+    own = test is not None and test.trial == origin.trial.trial
+    if test is not None and own:
         interval = test.evaluation.intervals.get(metric)
         gap = "" if test.optimism is None else f"; optimism of the search, validation less test: {test.optimism:+.3f}"
         said = f"`{metric}` {_number(test.value)}{_interval(interval, test.evaluation.bootstrap.level)}{gap}"
-        return [*lines, f"- this trial on the test part: {said}"]
-    if test is not None:
+        lines.append(f"- this trial on the test part: {said}")
+    elif test is not None:
         lines.append(f"- what was tested is trial {test.trial}, not this one")
-    if origin.tested:
-        lines.append("- this trial was evaluated on the test part besides, which the search does not count")
+    if origin.tested and (origin.again or not own):
+        this = "this model" if origin.again else "this trial"
+        lines.append(f"- {this} was evaluated on the test part besides, which the search does not count")
     return lines
 
 

@@ -11,8 +11,10 @@ from confirmed_samples import NOW, confirmation, study, trial
 import redsm5
 from redsm5.cli import main
 from redsm5.confirm.models import Calibration
+from redsm5.confirm.origin import origin_of
 from redsm5.confirm.sameness import config_sha256
 from redsm5.datamodules.manifest import manifest_sha256
+from redsm5.errors import UserError
 from redsm5.metrics.platt import Platt
 
 TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained."]
@@ -165,12 +167,44 @@ def test_export_confirmed_of_what_is_not_confirmed_is_a_sentence(searched, train
     assert not (tmp_path / "model").exists()
 
 
-def test_export_of_a_trial_without_weights_says_how_to_make_them(searched, tmp_path, capfd):
-    shutil.rmtree(searched / "trials/00003/attempt-1/checkpoints")
-    assert main(["export", str(searched), "--out", str(tmp_path / "model")]) == 2
+@pytest.mark.parametrize("source", ["", "trials/00007/attempt-1"])
+def test_trial_without_weights_is_exported_once_it_is_trained_again(searched, tmp_path, capfd, source):
+    write_study(searched)
+    thresholds = write_confirmation(searched)
+    shutil.rmtree(searched / "trials/00007/attempt-1/checkpoints")
+    command = ["export", str(searched / source), "--out", str(tmp_path / "model"), "--confirmed"]
+    assert main(command) == 2
     err = capfd.readouterr().err
-    assert "trial 3 keeps no weights" in err
-    assert "redsm5 fit --config" in err
+    assert "trial 7 keeps no weights" in err
+    advice, _, then = err.partition("train it again with redsm5 ")[2].partition(", ")
+    assert then == "and give the same command again\n"
+    assert main(advice.split()) == 0
+    capfd.readouterr()
+    assert main(command) == 0
+    again = searched / "refits/00007"
+    assert f"what is exported is its config trained again, {again}\n" in capfd.readouterr().err
+    card = (tmp_path / "model/README.md").read_text(encoding="utf-8")
+    assert "trial 7 of a hyperparameter search with redsm5, rank 2 of 2" in card
+    assert "this model is the config of that trial trained again" in card
+    assert "place 1 of 2" in card
+    assert "## Thresholds and calibration" in card
+    assert str(tmp_path) not in card
+    found, raw = (redsm5.load(model).predict(TEXTS)[0] for model in (tmp_path / "model", again))
+    for code, one in thresholds.items():
+        assert found.decisions[code] == (raw.probabilities[code] >= one.threshold)
+
+
+def test_run_beside_the_trials_is_of_one_where_it_has_its_config(searched, trained_run, capfd):
+    write_confirmation(searched)
+    run = shutil.copytree(trained_run, searched / "refits/00007")
+    assert origin_of(run, confirmed=True, tell=print).again
+    assert capfd.readouterr().out == ""
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(text.replace("seed_everything: 0", "seed_everything: 5"), encoding="utf-8")
+    assert origin_of(run, confirmed=False, tell=print) is None
+    assert "refits/00007 is of another config than trial 7" in capfd.readouterr().out
+    with pytest.raises(UserError, match=r"train it anew: redsm5 fit --config .*/refits/00007 --fresh"):
+        origin_of(run, confirmed=True, tell=print)
 
 
 def test_export_of_a_study_elsewhere_is_a_sentence(searched, tmp_path, capfd):

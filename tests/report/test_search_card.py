@@ -33,6 +33,8 @@ def test_card_says_how_the_trial_was_found_and_how_it_was_tested():
         (Origin(trial(), None, study(tested=7, looks=2)), "what was tested is trial 7, not this one"),
         (Origin(trial(), None, study(tested=7, looks=2)), "looked at the test part 2 times"),
         (Origin(trial(), None, study(tested=7), tested=True), "evaluated on the test part besides"),
+        (Origin(trial(), 2, study(), again=True), "this model is the config of that trial trained again: the figures"),
+        (Origin(trial(), 2, study(), again=True, tested=True), "this model was evaluated on the test part besides"),
         (Origin(trial(), None, study(several=True)), "`val_f1_macro` (maximized), `peak_memory` (minimized)"),
         (Origin(trial(), None, None, confirmation((7, 0.7))), "This trial was not among them."),
         (Origin(trial(), None, None, confirmation((7, 0.7), (3, None))), "is not confirmed: 2 of its trainings"),
@@ -100,3 +102,9 @@ def test_card_of_one_candidate_on_one_seed_is_in_the_singular():
     found = confirmation((3, 0.65)).model_copy(update={"seeds": [1]})
     text = search_sections(Origin(trial(), 1, study(), found))
     assert "The best trial was trained again on 1 seed x 5 folds of the 102" in text
+
+
+def test_trial_that_the_search_has_tested_is_not_tested_besides():
+    text = search_sections(Origin(trial(), 2, study(), tested=True))
+    assert "besides" not in text
+    assert "trained again" not in text
