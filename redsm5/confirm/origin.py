@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from redsm5.confirm.models import Confirmation
+from redsm5.confirm.models import Candidate, Confirmation
 from redsm5.confirm.sameness import config_sha256
 from redsm5.confirm.trained import is_trained_again, train_again, weights_run
 from redsm5.datamodules.manifest import manifest_sha256
@@ -58,7 +58,7 @@ def best_run(study: Path, tell: Callable[[str], None]) -> Path:
     """
     reports = _reports(study)
     found = _confirmation(study, reports, tell)
-    searched = _read(study / "study.json", StudyReport, tell)
+    searched = _searched(study, reports, tell)
     ranked = best_first(reports.values(), _direction(reports))
     if searched is not None and searched.best:
         first, called = searched.best[0].trial, "the best one of the search"
@@ -120,16 +120,11 @@ def origin_of(run: Path, *, confirmed: bool, tell: Callable[[str], None]) -> Ori
             raise UserError(f"{said}, and --confirmed is of that; train it anew: {train_again(study, number)} --fresh")
         tell(f"{said}: the card says nothing of the search")
         return None
-    searched = _read(study / "study.json", StudyReport, tell)
-    if searched is not None and searched.created < report.created:
-        tell(f"{study / 'study.json'} is older than the trial, and left out of the card")
-        searched = None
+    searched = _searched(study, reports, tell)
     confirmation = _confirmation(study, reports, tell)
     candidate = None if confirmation is None else candidate_of(confirmation, number)
-    if confirmed and (candidate is None or candidate.pooled is None):
-        raise UserError(
-            f"trial {number} of {study} is not confirmed; run redsm5 confirm {study}, or leave out --confirmed"
-        )
+    if confirmed and (candidate is None or candidate.pooled is None or candidate.mean is None):
+        raise UserError(_why_not(study, number, candidate))
     ranked = [one.trial for one in best_first(reports.values(), _direction(reports))]
     known = searched is not None and searched.counts.complete == len(ranked) and number in ranked
     rank = ranked.index(number) + 1 if known else None if candidate is None else candidate.rank
@@ -227,3 +222,23 @@ def _with_weights(study: Path, trial: int, reports: dict[int, TrialReport], tell
     if _is_again(run.path):
         tell(f"trial {trial} keeps no weights; what is exported is its config trained again, {run.path}")
     return run.path
+
+
+def _why_not(study: Path, trial: int, candidate: Candidate | None) -> str:
+    """Why ``--confirmed`` cannot be had for a trial."""
+    if candidate is None or candidate.failed:
+        return f"trial {trial} of {study} is not confirmed; run redsm5 confirm {study}, or leave out --confirmed"
+    return (
+        f"trial {trial} of {study} is not confirmed, as the metric is undefined on all of its folds; leave out "
+        "--confirmed"
+    )
+
+
+def _searched(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> StudyReport | None:
+    """What ``study.json`` says, where no trial has ended since: then the search went on, and has not ended."""
+    found = _read(study / "study.json", StudyReport, tell)
+    newest = max(reports.values(), key=lambda one: one.created, default=None)
+    if found is None or newest is None or newest.created <= found.created:
+        return found
+    tell(f"{study / 'study.json'} is older than trial {newest.trial}: the search went on, and it is left out")
+    return None

@@ -10,12 +10,13 @@ from confirmed_samples import NOW, confirmation, study, trial
 
 import redsm5
 from redsm5.cli import main
-from redsm5.confirm.models import Calibration
+from redsm5.confirm.models import Calibration, Confirmation
 from redsm5.confirm.origin import origin_of
 from redsm5.confirm.sameness import config_sha256
 from redsm5.datamodules.manifest import manifest_sha256
 from redsm5.errors import UserError
 from redsm5.metrics.platt import Platt
+from redsm5.report.study_models import TrialReport
 
 TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained."]
 
@@ -149,11 +150,47 @@ def test_confirmation_on_other_posts_is_left_out_and_said(searched, tmp_path, ca
     assert "confirm.json is of another corpus or split than trial 7, and left out" in capfd.readouterr().err
 
 
-def test_study_file_older_than_the_trial_is_left_out_and_said(searched, tmp_path, capfd):
+def changed(folder, number, **changes):
+    """The trial with another report."""
+    path = folder / f"trials/{number:05d}/report.json"
+    report = TrialReport.model_validate_json(path.read_text()).model_copy(update=changes)
+    path.write_text(report.model_dump_json(), encoding="utf-8")
+
+
+def test_study_file_older_than_any_trial_is_left_out_and_said(searched, tmp_path, capfd):
+    """The search went on: what it had found stands no more, for the trials of then neither."""
     write_study(searched, created=NOW - timedelta(days=1))
+    changed(searched, 3, created=NOW - timedelta(days=2))
     card = exported(searched / "trials/00003/attempt-1", tmp_path)
     assert "the search has not ended" in card
-    assert "study.json is older than the trial" in capfd.readouterr().err
+    assert "best value of the search" not in card
+    assert "study.json is older than trial 7: the search went on, and it is left out" in capfd.readouterr().err
+
+
+def test_export_of_a_study_that_went_on_takes_the_best_so_far(searched, tmp_path, capfd):
+    write_study(searched, created=NOW - timedelta(days=1))
+    changed(searched, 7, value=0.9)
+    assert "trial 7 of a hyper" in exported(searched, tmp_path)
+    err = capfd.readouterr().err
+    assert "trial 7 of study: the best one so far; the search has not ended" in err
+    assert "best one of the search" not in err
+    assert err.count("study.json is older than trial ") == 1
+    write_confirmation(searched, best=3)
+    exported(searched, tmp_path, "--overwrite")
+    err = capfd.readouterr().err
+    assert "trial 3 of study: the confirmed best one" in err
+    assert f"the best one so far is trial 7: redsm5 export {searched / 'trials/00007/attempt-1'}\n" in err
+
+
+def test_export_confirmed_of_a_trial_whose_metric_is_undefined_is_a_sentence(searched, tmp_path, capfd):
+    write_confirmation(searched)
+    found = Confirmation.model_validate_json((searched / "confirm.json").read_text())
+    candidates = [one.model_copy(update={"mean": None, "refits": 0}) for one in found.candidates]
+    found = found.model_copy(update={"candidates": candidates, "best": None})
+    (searched / "confirm.json").write_text(found.model_dump_json(), encoding="utf-8")
+    assert main(["export", str(searched), "--out", str(tmp_path / "model"), "--confirmed"]) == 2
+    assert "is not confirmed, as the metric is undefined on all of its folds" in capfd.readouterr().err
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(
