@@ -13,6 +13,7 @@ from redsm5.confirm.models import Candidate, Confirmation
 from redsm5.confirm.sameness import config_sha256
 from redsm5.confirm.trained import is_trained_again, train_again, weights_run
 from redsm5.datamodules.manifest import manifest_sha256
+from redsm5.ensemble.models import ENSEMBLE_FILE, FOLDER, Ensemble
 from redsm5.errors import UserError
 from redsm5.hpo.records import best_first
 from redsm5.hpo.results import CONFIG_FILE, REPORT_FILE
@@ -133,6 +134,7 @@ def origin_of(run: Path, *, confirmed: bool, tell: Callable[[str], None]) -> Ori
         rank=rank,
         study=searched,
         confirmation=confirmation,
+        ensemble=_ensemble(study, reports, tell),
         again=again,
         tested=RunFolder(run).predictions("test").exists(),
         confirmed=confirmed,
@@ -242,3 +244,15 @@ def _searched(study: Path, reports: dict[int, TrialReport], tell: Callable[[str]
         return found
     tell(f"{study / 'study.json'} is older than trial {newest.trial}: the search went on, and it is left out")
     return None
+
+
+def _ensemble(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> Ensemble | None:
+    """What ``ensemble.json`` in the folder of the study says, where its members are trials that are there now."""
+    path = study / FOLDER / ENSEMBLE_FILE
+    found = _read(path, Ensemble, tell)
+    for one in () if found is None else found.members:
+        report = reports.get(one.trial)
+        if report is None or report.value != one.value:
+            tell(f"{path} is of other trials than are there now (trial {one.trial}), and left out")
+            return None
+    return found

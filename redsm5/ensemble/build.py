@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -248,7 +248,7 @@ def _write(ensemble: Ensemble, runs: Sequence[RunFolder], out: Path, *, overwrit
         members = []
         for member, run, origin in zip(ensemble.members, runs, origins, strict=True):
             folder = aside / str(member.folder)
-            search = "" if origin is None else search_sections(origin)
+            search = "" if origin is None else search_sections(replace(origin, ensemble=ensemble))
             export(run.path, folder, search=search)
             members.append(member.model_copy(update={"sha256": sha256_of(ExportFolder(folder).manifest)}))
         written = ensemble.model_copy(update={"members": tuple(members)})

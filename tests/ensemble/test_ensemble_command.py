@@ -162,6 +162,9 @@ def test_cards_of_members_say_how_they_were_found(made, searched):
         card = (made / member["folder"] / "README.md").read_text(encoding="utf-8")
         assert f"- trial {member['trial']} of a hyperparameter search with redsm5, rank" in card
         assert str(searched) not in card
+        assert "- the ensemble of trials " in card
+        assert f"against trial {read(made)['members'][0]['trial']}, the best single one" in card
+        assert "this trial is a member" in card
 
 
 def moved(searched, tmp_path):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from confirmed_samples import NOW, confirmation, study, trial
+from confirmed_samples import NOW, confirmation, ensemble, study, trial
 
 import redsm5
 from redsm5.cli import main
@@ -191,6 +191,16 @@ def test_export_confirmed_of_a_trial_whose_metric_is_undefined_is_a_sentence(sea
     assert main(["export", str(searched), "--out", str(tmp_path / "model"), "--confirmed"]) == 2
     assert "is not confirmed, as the metric is undefined on all of its folds" in capfd.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def test_ensemble_of_the_study_is_on_the_card_of_its_trials(searched, tmp_path, capfd):
+    (searched / "ensemble").mkdir()
+    file = searched / "ensemble/ensemble.json"
+    file.write_text(ensemble((3, 0.82), (7, 0.8)).model_dump_json(), encoding="utf-8")
+    assert "- the ensemble of trials 3, 7 (mean, equal): +0.012" in exported(searched, tmp_path)
+    file.write_text(ensemble((3, 0.82), (7, 0.7)).model_dump_json(), encoding="utf-8")
+    assert "the ensemble of" not in exported(searched, tmp_path, "--overwrite")
+    assert "ensemble.json is of other trials than are there now (trial 7), and left out" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
