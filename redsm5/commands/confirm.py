@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     import optuna
     from rich.console import Console
 
-    from redsm5.confirm.confirmation import CONFIRM_FILE, confirm
+    from redsm5.confirm.confirmation import confirm
+    from redsm5.confirm.on_disk import CONFIRM_FILE
     from redsm5.confirm.table import failures, sentences, table
     from redsm5.confirm.tasks import Asked
     from redsm5.hpo.settings import HpoSettings
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = load_study(HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study))
     with Lines(study.plan.objective) as lines:
-        found = confirm(study, asked, lines.begin, lines.note)
+        found = confirm(study, asked, lines.begin, lines.note, lines.warn)
     Console().print(table(found))
     print("\n".join([*sentences(found), *failures(found.candidates)]))
     print(study.folder / CONFIRM_FILE)
@@ -77,6 +78,10 @@ class Lines:
 
         self._clock = Clock(refits)
         self._bar.update(self._task, total=refits)
+
+    def warn(self, sentence: str) -> None:
+        """Something that the numbers do not show."""
+        self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def note(self, refit: Refit, new: bool) -> None:
         """One has ended."""

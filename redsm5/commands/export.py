@@ -29,15 +29,19 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.run.quiet import quiet_libraries
 
     quiet_libraries()
-    from redsm5.confirm.origin import best_run, is_study, origin_of, shipped
+    from redsm5.confirm.origin import best_run, is_study, origin_of, run_with_weights, shipped
     from redsm5.inference.export import export
     from redsm5.report.search_card import search_sections
 
+    said: set[str] = set()
+
     def tell(sentence: str) -> None:
-        print(sentence, file=sys.stderr)
+        if sentence not in said:
+            print(sentence, file=sys.stderr)
+        said.add(sentence)
 
     given, out = Path(args.run).expanduser(), Path(args.out).expanduser().absolute()
-    source = best_run(given, tell) if is_study(given) else given
+    source = best_run(given, tell) if is_study(given) else run_with_weights(given, tell)
     origin = origin_of(source.resolve(), confirmed=args.confirmed, tell=tell)
     export(
         source,

@@ -30,6 +30,11 @@ from redsm5.run.prediction_file import read_predictions
 
 FOLDER = "confirm"
 """Of the study: where the refits are."""
+HAS_READ = (
+    "The encoder of trial {trials} was pretrained on training posts before the search: if they are of this corpus, it "
+    "has read, without labels, posts that the folds hold out, which flatters; pretraining.use_tapt pretrains anew on "
+    "each fold."
+)
 
 
 def confirm(
@@ -37,6 +42,7 @@ def confirm(
     asked: Asked,
     begin: Callable[[int], None],
     tell: Callable[[Refit, bool], None],
+    warn: Callable[[str], None],
 ) -> Confirmation:
     """Train the best trials again, and write ``confirm.json``. Again goes on, or does nothing but count.
 
@@ -45,6 +51,7 @@ def confirm(
         asked: How.
         begin: Is told how many refits there are.
         tell: Is given each result, and whether it is of this run.
+        warn: Is given a sentence where what a fold holds out is not quite unseen.
 
     Raises:
         UserError: There are no trials to confirm, or not by their metric; their configs are elsewhere, or none can be
@@ -59,6 +66,8 @@ def confirm(
     if not best:
         raise UserError(f"{study.folder} has no trial that was trained to its end; go on with redsm5 hpo first")
     trials, corpus = chosen(study, best, asked.places)
+    if has_read := [str(one.report.trial) for one in trials if one.has_read_posts]:
+        warn(HAS_READ.format(trials=", ".join(has_read)))
     split = read_manifest(RunFolder(study.folder / best[0].run).split, corpus)
     seeds, grouped = seeds_of(study, asked.seeds), group_by(study)
     folder = study.folder / FOLDER / folds_name(corpus, split, asked.folds, grouped)

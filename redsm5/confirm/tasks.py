@@ -18,6 +18,7 @@ from redsm5.errors import UserError
 from redsm5.hpo.results import CONFIG_FILE
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.study import Study
+from redsm5.pretraining.record import has_read_posts
 from redsm5.report.study_models import TrialReport
 from redsm5.run.folder import RunFolder
 
@@ -57,6 +58,7 @@ class Chosen:
         sha256: Hash of what the config says.
         encoder: Its encoder.
         refused: Why no fit can be made of the config; empty where one can.
+        has_read_posts: Whether its encoder was pretrained on training posts before the search.
     """
 
     report: TrialReport
@@ -64,6 +66,7 @@ class Chosen:
     sha256: str
     encoder: str
     refused: str
+    has_read_posts: bool = False
 
 
 def chosen(study: Study, reports: Sequence[TrialReport], places: Sequence[str] = ()) -> tuple[list[Chosen], Corpus]:
@@ -79,7 +82,7 @@ def chosen(study: Study, reports: Sequence[TrialReport], places: Sequence[str] =
     """
     made, corpus = [], None
     for report in reports:
-        path, refused = _config(study, report), ""
+        path, refused, has_read = _config(study, report), "", False
         encoder = report.params.get("encoder")
         try:
             config = build_cli(["--config", str(path), *places], parse_only=True).config
@@ -88,11 +91,12 @@ def chosen(study: Study, reports: Sequence[TrialReport], places: Sequence[str] =
         else:
             corpus = corpus or corpus_of(config.data)
             encoder = encoder or config.model.encoder.id
+            has_read = has_read_posts(config.model.encoder.id)
         try:
             sha256 = config_sha256(path)
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
-        made.append(Chosen(report, path, sha256, str(encoder or "unknown"), refused))
+        made.append(Chosen(report, path, sha256, str(encoder or "unknown"), refused, has_read))
     if corpus is None:
         raise UserError(f"none of the best trials can be trained again: {made[0].refused}")
     return made, corpus

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -242,20 +242,18 @@ def _member(study: Study, report: TrialReport, weight: float) -> Member:
 def _write(ensemble: Ensemble, runs: Sequence[RunFolder], out: Path, *, overwrite: bool) -> Ensemble:
     """Export the members and write the ensemble, whole or not at all."""
     aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
-    # None for a config that was trained again: that run is no trial.
     origins = [origin_of(run.path.resolve(), confirmed=False, tell=lambda _: None) for run in runs]
     try:
         (aside / MEMBERS).mkdir(parents=True)
         members = []
         for member, run, origin in zip(ensemble.members, runs, origins, strict=True):
             folder = aside / str(member.folder)
-            export(run.path, folder, search="" if origin is None else search_sections(origin))
+            search = "" if origin is None else search_sections(replace(origin, ensemble=ensemble))
+            export(run.path, folder, search=search)
             members.append(member.model_copy(update={"sha256": sha256_of(ExportFolder(folder).manifest)}))
         written = ensemble.model_copy(update={"members": tuple(members)})
-        origin = next((one for one in origins if one is not None), None)
-        card = ensemble_card(
-            written, read_report(runs[0].report), load_criteria(str(runs[0].criteria)), out.name, origin
-        )
+        report, criteria = read_report(runs[0].report), load_criteria(str(runs[0].criteria))
+        card = ensemble_card(written, report, criteria, out.name, [one for one in origins if one is not None])
         (aside / "README.md").write_text(card, encoding="utf-8")
         (aside / ENSEMBLE_FILE).write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
         put_in_place(aside, out, overwrite)

@@ -8,19 +8,19 @@ from pathlib import Path
 import yaml
 
 from redsm5.cli import build_cli
-from redsm5.confirm.sameness import config_sha256
+from redsm5.confirm.trained import train_again, weights_run
 from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.reading import corpus_of
 from redsm5.errors import UserError
 from redsm5.hpo.results import CONFIG_FILE
-from redsm5.hpo.retention import refit_run, trial_folder
+from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import TrialReport
 from redsm5.run.folder import RunFolder
 
 
 def weights_of(study: Study, report: TrialReport, top: int) -> RunFolder:
-    """The run that holds the weights of a trial: its own, or its config trained again where that says.
+    """The run that holds the weights of a trial: its own, or its config trained again.
 
     Args:
         study: The study.
@@ -30,19 +30,14 @@ def weights_of(study: Study, report: TrialReport, top: int) -> RunFolder:
     Raises:
         UserError: There is none here.
     """
-    own, again = RunFolder(study.folder / report.run), RunFolder(refit_run(study.folder, report.trial))
-    if own.kept.best() is not None:
-        return own
-    config = _config(study, report)
-    if again.is_finished and again.kept.best() is not None and config_sha256(again.config) == config_sha256(config):
-        return again
-    if not own.path.is_dir():
-        raise UserError(
-            f"there is no {own.path}; trial {report.trial} ran on {report.host}: copy its folder from there"
-        )
+    found = weights_run(study.folder, report)
+    if found is not None:
+        return found
+    if not (own := study.folder / report.run).is_dir():
+        raise UserError(f"there is no {own}; trial {report.trial} ran on {report.host}: copy its folder from there")
     raise UserError(
         f"the weights of trial {report.trial}, one of the best {top}, are not kept; ask for a smaller --top, or train "
-        f"it again: redsm5 fit --config {config} --run_dir {again.path}"
+        f"it again: {train_again(study.folder, report.trial)}"
     )
 
 

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-
 import plotly.graph_objects as go
 
-from redsm5.ensemble.models import ENSEMBLE_FILE, FOLDER, MAIN, METRICS, Ensemble
+from redsm5.ensemble.models import MAIN, METRICS, Ensemble
 from redsm5.hpo_report.figures import BLUE, ORANGE, figure, interval_bars
 from redsm5.hpo_report.models import Combined, CombinedArm, SearchReport
 from redsm5.hpo_report.tables import Table
-from redsm5.report.made import read_made
-from redsm5.report.study_models import TrialReport
 
 
-def read_combined(
-    study_folder: Path, reports: Mapping[int, TrialReport], tell: Callable[[str], None]
-) -> Combined | None:
-    """The numbers of its ensemble that a report shows; None where there is no ensemble of the trials that are there.
-
-    Args:
-        study_folder: Folder of the study.
-        reports: Of its trials that have ended, by number.
-        tell: Says why it is left out.
-    """
-    path = study_folder / FOLDER / ENSEMBLE_FILE
-    found = read_made(path, Ensemble, tell)
-    if found is None:
-        return None
-    for one in found.members:
-        if one.trial not in reports or (reports[one.trial].value or 0.0) != one.value:
-            tell(f"{path} is of other trials than are there now (trial {one.trial}), and left out")
-            return None
+def combined_of(found: Ensemble) -> Combined:
+    """The numbers of an ensemble that a report shows."""
     return Combined(
         **{name: getattr(found, name) for name in Combined.model_fields if name != "compared"},
         compared=[

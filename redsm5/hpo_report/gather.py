@@ -10,12 +10,13 @@ from optuna.trial import FrozenTrial
 from pydantic import JsonValue
 
 from redsm5.confirm.on_disk import read_confirmation
+from redsm5.ensemble.on_disk import read_ensemble
 from redsm5.hpo.attempts import SLOT, is_lost
 from redsm5.hpo.finish import study_report
 from redsm5.hpo.records import Records, best_first, read_records
 from redsm5.hpo.study import Study
 from redsm5.hpo_report.axes import domain_of
-from redsm5.hpo_report.combined import read_combined
+from redsm5.hpo_report.combined import combined_of
 from redsm5.hpo_report.confirmed import confirmed_of
 from redsm5.hpo_report.importance import comparable, group_importances, importances
 from redsm5.hpo_report.models import Candidate, Domain, SearchReport, TrialRow
@@ -43,7 +44,8 @@ def search_report(study: Study, tell: Callable[[str], None]) -> SearchReport:
     ended = {report.trial: report for report in records.ended}
     confirmation = read_confirmation(study.folder, ended, tell)
     confirmed = None if confirmation is None else confirmed_of(confirmation)
-    combined = read_combined(study.folder, ended, tell)
+    ensemble = read_ensemble(study.folder, ended, tell)
+    combined = None if ensemble is None else combined_of(ensemble)
     results = _results(study)
     ranked = best_first(records.ended, whole.direction)
     found = importances(

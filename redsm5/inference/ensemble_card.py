@@ -36,7 +36,7 @@ COMBINE = {"mean": "the mean of their probabilities", "rank": "the mean of the r
 
 
 def ensemble_card(
-    ensemble: Ensemble, report: Report, criteria: Sequence[Criterion], name: str, origin: Origin | None
+    ensemble: Ensemble, report: Report, criteria: Sequence[Criterion], name: str, origins: Sequence[Origin]
 ) -> str:
     """The card as Markdown.
 
@@ -45,8 +45,9 @@ def ensemble_card(
         report: Of the run of one member: all have the corpus in common.
         criteria: In the order of the outputs.
         name: Of the folder.
-        origin: Of one member: all have the search and its confirmation in common; None where no file says.
+        origins: Of the members that files say of, which have the search and its confirmation in common.
     """
+    origin = next(iter(origins), None)
     found = {one.name: one for one in ensemble.compared}
     return Template(card_text("ensemble_card.md")).substitute(
         name=name,
@@ -62,7 +63,7 @@ def ensemble_card(
         combine=COMBINE[ensemble.combination.combine],
         weights=f"{ensemble.chosen.rpartition(' ')[2]} weights",
         agreement=f"{ensemble.combination.agreement:.2f}",
-        table=_members(ensemble),
+        table=_members(ensemble, [one.trial.trial for one in origins if one.again]),
         found="" if origin is None else "\n".join([*_search(origin), *_confirmed(ensemble, origin)]),
         per_criterion=criteria_table(ensemble.evaluation),
         best=ensemble.compared[0].name,
@@ -76,9 +77,11 @@ def ensemble_card(
     )
 
 
-def _members(ensemble: Ensemble) -> str:
+def _members(ensemble: Ensemble, again: Sequence[int]) -> str:
     head = [f"| member | encoder | weight | {ensemble.objective} |", "|---|---|---|---|"]
     rows = [f"| `{m.folder}` | `{m.encoder}` | {m.weight:.2f} | {m.value:.3f} |" for m in ensemble.members]
+    if again:
+        rows += ["", f"Trained again with the config of the trial, whose value this is: {', '.join(map(str, again))}."]
     return "\n".join([*head, *rows])
 
 

@@ -69,3 +69,16 @@ def read_record(folder: Path) -> StageRecord | None:
         raise UserError(
             f"{folder / RECORD} is no record of a pretraining that this version reads; remove it, or pretrain again"
         ) from error
+
+
+def has_read_posts(encoder: str) -> bool:
+    """Whether an encoder is a folder that a pretraining on the training posts of some corpus has left.
+
+    Args:
+        encoder: Its id, or its folder.
+
+    Raises:
+        UserError: Its record cannot be read.
+    """
+    record = read_record(Path(encoder))
+    return record is not None and any(stage.kind == "tapt" for stage in record.chain)

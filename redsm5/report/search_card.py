@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from redsm5.confirm.models import Calibration, Candidate, Confirmation, Difference
+from redsm5.ensemble.models import MAIN, Ensemble
+from redsm5.hpo.status import values_words
 from redsm5.metrics.evaluation import Interval
 from redsm5.metrics.platt import Platt
 from redsm5.report.study_models import StudyReport, TrialReport
@@ -26,6 +28,8 @@ class Origin:
         rank: Among the trials that were trained to their end; None where it is not known.
         study: The search; None where it has not ended.
         confirmation: Of its best trials; None where there was none.
+        ensemble: What was combined of its best trials; None where nothing was.
+        again: Whether the model is the config of the trial trained again.
         tested: Whether this run was evaluated on the test part.
         confirmed: Whether the export has thresholds and calibration of the confirmation.
     """
@@ -34,6 +38,8 @@ class Origin:
     rank: int | None = None
     study: StudyReport | None = None
     confirmation: Confirmation | None = None
+    ensemble: Ensemble | None = None
+    again: bool = False
     tested: bool = False
     confirmed: bool = False
 
@@ -63,17 +69,55 @@ def _search(origin: Origin) -> list[str]:
         f"- its best `{metric}` on the validation part: {_number(trial.value)}. The validation part chose the trial "
         "and its epoch, so this value flatters",
     ]
+    if origin.again:
+        lines.append(
+            "- this model is the config of that trial trained again: the figures of the search are those of the trial, "
+            "not of these very weights"
+        )
+    lines += _objectives(trial, study)
     if study is None:
-        return [*lines, "- the search has not ended, or what it came to is not in its folder"]
-    lines.insert(0, search_line(study))
-    if len(study.objectives) > 1:
+        lines.append("- the search has not ended, or what it came to is not in its folder")
+    else:
+        lines = [search_line(study), *lines, *_best(trial, study), *_test(origin, study, metric)]
+    return lines if origin.ensemble is None else [*lines, _combined(trial.trial, origin.ensemble)]
+
+
+def _objectives(trial: TrialReport, study: StudyReport | None) -> list[str]:
+    """What there was to optimise, and what the trial has of it; nothing where it was one metric."""
+    lines = []
+    if study is not None and len(study.objectives) > 1:
         names = ", ".join(f"`{one.name}` ({one.direction}d)" for one in study.objectives)
         lines.append(f"- it was for several objectives at once: {names}")
-    if study.best:
-        best = study.best[0]
-        own = "this trial" if best.trial == trial.trial else f"trial {best.trial}"
-        lines.append(f"- the best value of the search: {_number(best.value)}, of {own}")
-    return [*lines, *_test(origin, study, metric)]
+    if len(trial.objectives) > 1:
+        front = [] if study is None else [one.trial for one in study.front]
+        where = "on" if trial.trial in front else "not on"
+        said = f"; it is {where} the Pareto front, which has {counted(len(front), 'trial')}" if front else ""
+        lines.append(f"- this trial has {values_words(trial.objectives)}{said}")
+    return lines
+
+
+def _best(trial: TrialReport, study: StudyReport) -> list[str]:
+    if not study.best:
+        return []
+    best = study.best[0]
+    own = "this trial" if best.trial == trial.trial else f"trial {best.trial}"
+    return [f"- the best value of the search: {_number(best.value)}, of {own}"]
+
+
+def _combined(trial: int, found: Ensemble) -> str:
+    """How the ensemble of the best trials compares with the best of them."""
+    chosen = next(one for one in found.compared if one.name == found.chosen)
+    best, gain, ends = found.compared[0].name, chosen.gains.get(MAIN), chosen.gain_intervals.get(MAIN)
+    interval = "" if ends is None else f" ({_percent(found.level)} interval {ends.low:+.3f} to {ends.high:+.3f})"
+    against = (
+        f"could not be compared with {best}"
+        if gain is None
+        else f"{gain:+.3f}{interval} in macro F1 at tuned thresholds against {best}, the best single one, on folds of "
+        "the validation part"
+    )
+    trials = ", ".join(str(member.trial) for member in found.members)
+    member = "a member" if any(one.trial == trial for one in found.members) else "no member"
+    return f"- the ensemble of trials {trials} ({found.chosen}): {against}; this trial is {member}"
 
 
 def search_line(study: StudyReport) -> str:
@@ -95,15 +139,17 @@ def looks_line(study: StudyReport) -> str:
 def _test(origin: Origin, study: StudyReport, metric: str) -> list[str]:
     lines = [looks_line(study)]
     test = study.test
-    if test is not None and test.trial == origin.trial.trial:
+    own = test is not None and test.trial == origin.trial.trial
+    if test is not None and own:
         interval = test.evaluation.intervals.get(metric)
         gap = "" if test.optimism is None else f"; optimism of the search, validation less test: {test.optimism:+.3f}"
         said = f"`{metric}` {_number(test.value)}{_interval(interval, test.evaluation.bootstrap.level)}{gap}"
-        return [*lines, f"- this trial on the test part: {said}"]
-    if test is not None:
+        lines.append(f"- this trial on the test part: {said}")
+    elif test is not None:
         lines.append(f"- what was tested is trial {test.trial}, not this one")
-    if origin.tested:
-        lines.append("- this trial was evaluated on the test part besides, which the search does not count")
+    if origin.tested and (origin.again or not own):
+        this = "this model" if origin.again else "this trial"
+        lines.append(f"- {this} was evaluated on the test part besides, which the search does not count")
     return lines
 
 

@@ -16,6 +16,7 @@ import pytest
 from scipy import stats
 from searches import search_options
 from sklearn.metrics import f1_score
+from stage_records import stage
 
 from redsm5.cli import main
 from redsm5.confirm import refits as running
@@ -285,6 +286,22 @@ def test_confirm_of_a_study_whose_files_lie_elsewhere_now(study, tiny_corpus_dir
     posts, annotations = (str(next(tiny_corpus_dir.glob(f"*{name}*"))) for name in ("posts", "annotations"))
     assert main([*asked, "--data.posts", posts, f"--data.annotations={annotations}"]) == 0
     assert [one["failed"] for one in read(study)["refits"]] == ["", ""]
+
+
+@pytest.mark.parametrize("kind", ["tapt", "dapt"])
+def test_confirm_says_where_the_encoder_has_read_the_posts(study, tiny_encoder, tmp_path, monkeypatch, capfd, kind):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("redsm5.confirm.confirmation.run_refits", interrupt)
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "adapted")
+    (encoder / "pretraining.json").write_text(stage(kind, [9.0, 8.0]).model_dump_json(), encoding="utf-8")
+    _, second, _ = _best(study)
+    path = study / f"trials/{second['trial']:05d}/config.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(str(tiny_encoder), str(encoder)), encoding="utf-8")
+    assert main(["confirm", str(study), *ASKED]) == 130
+    said = f"The encoder of trial {second['trial']} was pretrained on training posts before the search: "
+    assert (said in capfd.readouterr().err) == (kind == "tapt")
 
 
 def _best(study):

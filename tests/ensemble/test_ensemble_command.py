@@ -162,6 +162,9 @@ def test_cards_of_members_say_how_they_were_found(made, searched):
         card = (made / member["folder"] / "README.md").read_text(encoding="utf-8")
         assert f"- trial {member['trial']} of a hyperparameter search with redsm5, rank" in card
         assert str(searched) not in card
+        assert "- the ensemble of trials " in card
+        assert f"against trial {read(made)['members'][0]['trial']}, the best single one" in card
+        assert "this trial is a member" in card
 
 
 def moved(searched, tmp_path):
@@ -222,6 +225,22 @@ def test_trial_without_weights_is_combined_once_it_is_trained_again(searched, tm
     assert found["members"][0]["trial"] == best["trial"]
     own = found["compared"][0]["scores"]["f1_macro"]
     assert own == pytest.approx(best["metrics"]["val_f1_macro"], abs=1e-6)
+    card = (folder / "ensemble/README.md").read_text(encoding="utf-8")
+    assert f"Trained again with the config of the trial, whose value this is: {best['trial']}.\n" in card
+    member = (folder / f"ensemble/members/{best['trial']:05d}/README.md").read_text(encoding="utf-8")
+    assert "this model is the config of that trial trained again" in member
+
+
+def test_ensemble_of_trials_that_were_all_trained_again_says_how_they_were_found(searched, tmp_path):
+    folder = shutil.copytree(searched, tmp_path / "study", ignore=shutil.ignore_patterns("ensemble"))
+    best = sorted(reports(folder), key=lambda r: (-r["value"], r["metrics"]["val_loss"], r["trial"]))[:2]
+    for report in best:
+        shutil.copytree(folder / report["run"], folder / f"refits/{report['trial']:05d}")
+        shutil.rmtree(folder / report["run"] / "checkpoints")
+    assert main(["ensemble", str(folder), "--top", "2"]) == 0
+    card = (folder / "ensemble/README.md").read_text(encoding="utf-8")
+    assert "## How its members were found" in card
+    assert f"whose value this is: {best[0]['trial']}, {best[1]['trial']}.\n" in card
 
 
 def test_no_two_models_are_held_while_trials_predict(searched, tmp_path, monkeypatch):

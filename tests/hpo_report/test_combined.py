@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 from report_samples import small_evaluation
 from search_samples import search
-from trial_reports import report as trial_report
 
 from redsm5.ensemble.combination import Combination
 from redsm5.ensemble.models import Compared, Ensemble, Member
@@ -13,8 +12,6 @@ from redsm5.hpo_report import combined
 from redsm5.hpo_report.markdown import markdown
 from redsm5.hpo_report.page import render
 from redsm5.metrics.evaluation import Interval
-
-REPORTS = {n: trial_report(n, 0.8) for n in (4, 2)}
 
 
 def arm(name, kind, trials, f1, gain=None, ends=None):
@@ -26,10 +23,9 @@ def arm(name, kind, trials, f1, gain=None, ends=None):
     )  # fmt: skip
 
 
-def written(folder, *, gain=0.02):
-    """The study folder of an ensemble of two trials."""
-    (folder / "ensemble").mkdir(parents=True)
-    made = Ensemble(
+def ensemble(gain=0.02):
+    """Of two trials."""
+    return Ensemble(
         created=datetime(2026, 1, 3, tzinfo=UTC), redsm5="0.1.0", study="s", corpus_sha256="0" * 64,
         objective="val_f1_macro", direction="maximize", trials=60, posts=90, authors=70, folds=5, level=0.95,
         resamples=1000,
@@ -46,16 +42,11 @@ def written(folder, *, gain=0.02):
             arm("mean, equal weights", "ensemble", (4, 2), 0.8 + (gain or 0), gain, (-0.01, 0.05) if gain else None),
         ),
     )  # fmt: skip
-    (folder / "ensemble" / "ensemble.json").write_text(made.model_dump_json(), encoding="utf-8")
-    told = []
-    found = combined.read_combined(folder, REPORTS, told.append)
-    assert told == []
-    return found
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    return search(combined=written(tmp_path_factory.mktemp("study")))
+def report():
+    return search(combined=combined.combined_of(ensemble()))
 
 
 def test_table_has_all_that_was_compared_and_marks_what_was_exported(report):
@@ -88,30 +79,10 @@ def test_it_is_in_the_page_the_markdown_the_json_and_the_summary(report):
     assert report.model_dump()["combined"]["compared"][2]["gain_interval"] == {"low": -0.01, "high": 0.05}
 
 
-def test_gain_that_is_undefined_is_said(tmp_path):
-    report = search(combined=written(tmp_path, gain=None))
+def test_gain_that_is_undefined_is_said():
+    report = search(combined=combined.combined_of(ensemble(gain=None)))
     assert any("could not be compared with trial 4" in sentence for sentence in report.summary)
 
 
-def test_without_an_ensemble_there_is_nothing(tmp_path):
-    told = []
-    assert combined.read_combined(tmp_path, REPORTS, told.append) is None
-    assert told == []
+def test_without_an_ensemble_there_is_nothing():
     assert "Combined" not in markdown(search())
-
-
-@pytest.mark.parametrize("reports", [{4: REPORTS[4]}, {4: REPORTS[4], 2: trial_report(2, 0.7)}])
-def test_ensemble_of_other_trials_is_left_out_and_said(tmp_path, reports):
-    written(tmp_path)
-    told = []
-    assert combined.read_combined(tmp_path, reports, told.append) is None
-    (line,) = told
-    assert line.endswith("ensemble.json is of other trials than are there now (trial 2), and left out")
-
-
-def test_file_of_another_version_is_left_out_and_said(tmp_path):
-    (tmp_path / "ensemble").mkdir()
-    (tmp_path / "ensemble" / "ensemble.json").write_text('{"ensemble_version": 0}', encoding="utf-8")
-    told = []
-    assert combined.read_combined(tmp_path, REPORTS, told.append) is None
-    assert "ensemble.json is of another version of redsm5, and left out" in told[0]

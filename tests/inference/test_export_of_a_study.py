@@ -6,14 +6,17 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from confirmed_samples import NOW, confirmation, study, trial
+from confirmed_samples import NOW, confirmation, ensemble, study, trial
 
 import redsm5
 from redsm5.cli import main
-from redsm5.confirm.models import Calibration
+from redsm5.confirm.models import Calibration, Confirmation
+from redsm5.confirm.origin import origin_of
 from redsm5.confirm.sameness import config_sha256
 from redsm5.datamodules.manifest import manifest_sha256
+from redsm5.errors import UserError
 from redsm5.metrics.platt import Platt
+from redsm5.report.study_models import TrialReport
 
 TEXTS = ["Honestly I feel gloomy all the time. The bus was late again today.", "It rained."]
 
@@ -147,11 +150,57 @@ def test_confirmation_on_other_posts_is_left_out_and_said(searched, tmp_path, ca
     assert "confirm.json is of another corpus or split than trial 7, and left out" in capfd.readouterr().err
 
 
-def test_study_file_older_than_the_trial_is_left_out_and_said(searched, tmp_path, capfd):
+def changed(folder, number, **changes):
+    """The trial with another report."""
+    path = folder / f"trials/{number:05d}/report.json"
+    report = TrialReport.model_validate_json(path.read_text()).model_copy(update=changes)
+    path.write_text(report.model_dump_json(), encoding="utf-8")
+
+
+def test_study_file_older_than_any_trial_is_left_out_and_said(searched, tmp_path, capfd):
+    """The search went on: what it had found stands no more, for the trials of then neither."""
     write_study(searched, created=NOW - timedelta(days=1))
+    changed(searched, 3, created=NOW - timedelta(days=2))
     card = exported(searched / "trials/00003/attempt-1", tmp_path)
     assert "the search has not ended" in card
-    assert "study.json is older than the trial" in capfd.readouterr().err
+    assert "best value of the search" not in card
+    assert "study.json is older than trial 7: the search went on, and it is left out" in capfd.readouterr().err
+
+
+def test_export_of_a_study_that_went_on_takes_the_best_so_far(searched, tmp_path, capfd):
+    write_study(searched, created=NOW - timedelta(days=1))
+    changed(searched, 7, value=0.9)
+    assert "trial 7 of a hyper" in exported(searched, tmp_path)
+    err = capfd.readouterr().err
+    assert "trial 7 of study: the best one so far; the search has not ended" in err
+    assert "best one of the search" not in err
+    assert err.count("study.json is older than trial ") == 1
+    write_confirmation(searched, best=3)
+    exported(searched, tmp_path, "--overwrite")
+    err = capfd.readouterr().err
+    assert "trial 3 of study: the confirmed best one" in err
+    assert f"the best one so far is trial 7: redsm5 export {searched / 'trials/00007/attempt-1'}\n" in err
+
+
+def test_export_confirmed_of_a_trial_whose_metric_is_undefined_is_a_sentence(searched, tmp_path, capfd):
+    write_confirmation(searched)
+    found = Confirmation.model_validate_json((searched / "confirm.json").read_text())
+    candidates = [one.model_copy(update={"mean": None, "refits": 0}) for one in found.candidates]
+    found = found.model_copy(update={"candidates": candidates, "best": None})
+    (searched / "confirm.json").write_text(found.model_dump_json(), encoding="utf-8")
+    assert main(["export", str(searched), "--out", str(tmp_path / "model"), "--confirmed"]) == 2
+    assert "is not confirmed, as the metric is undefined on all of its folds" in capfd.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_ensemble_of_the_study_is_on_the_card_of_its_trials(searched, tmp_path, capfd):
+    (searched / "ensemble").mkdir()
+    file = searched / "ensemble/ensemble.json"
+    file.write_text(ensemble((3, 0.82), (7, 0.8)).model_dump_json(), encoding="utf-8")
+    assert "- the ensemble of trials 3, 7 (mean, equal): +0.012" in exported(searched, tmp_path)
+    file.write_text(ensemble((3, 0.82), (7, 0.7)).model_dump_json(), encoding="utf-8")
+    assert "the ensemble of" not in exported(searched, tmp_path, "--overwrite")
+    assert "ensemble.json is of other trials than are there now (trial 7), and left out" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -165,12 +214,44 @@ def test_export_confirmed_of_what_is_not_confirmed_is_a_sentence(searched, train
     assert not (tmp_path / "model").exists()
 
 
-def test_export_of_a_trial_without_weights_says_how_to_make_them(searched, tmp_path, capfd):
-    shutil.rmtree(searched / "trials/00003/attempt-1/checkpoints")
-    assert main(["export", str(searched), "--out", str(tmp_path / "model")]) == 2
+@pytest.mark.parametrize("source", ["", "trials/00007/attempt-1"])
+def test_trial_without_weights_is_exported_once_it_is_trained_again(searched, tmp_path, capfd, source):
+    write_study(searched)
+    thresholds = write_confirmation(searched)
+    shutil.rmtree(searched / "trials/00007/attempt-1/checkpoints")
+    command = ["export", str(searched / source), "--out", str(tmp_path / "model"), "--confirmed"]
+    assert main(command) == 2
     err = capfd.readouterr().err
-    assert "trial 3 keeps no weights" in err
-    assert "redsm5 fit --config" in err
+    assert "trial 7 keeps no weights" in err
+    advice, _, then = err.partition("train it again with redsm5 ")[2].partition(", ")
+    assert then == "and give the same command again\n"
+    assert main(advice.split()) == 0
+    capfd.readouterr()
+    assert main(command) == 0
+    again = searched / "refits/00007"
+    assert f"what is exported is its config trained again, {again}\n" in capfd.readouterr().err
+    card = (tmp_path / "model/README.md").read_text(encoding="utf-8")
+    assert "trial 7 of a hyperparameter search with redsm5, rank 2 of 2" in card
+    assert "this model is the config of that trial trained again" in card
+    assert "place 1 of 2" in card
+    assert "## Thresholds and calibration" in card
+    assert str(tmp_path) not in card
+    found, raw = (redsm5.load(model).predict(TEXTS)[0] for model in (tmp_path / "model", again))
+    for code, one in thresholds.items():
+        assert found.decisions[code] == (raw.probabilities[code] >= one.threshold)
+
+
+def test_run_beside_the_trials_is_of_one_where_it_has_its_config(searched, trained_run, capfd):
+    write_confirmation(searched)
+    run = shutil.copytree(trained_run, searched / "refits/00007")
+    assert origin_of(run, confirmed=True, tell=print).again
+    assert capfd.readouterr().out == ""
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(text.replace("seed_everything: 0", "seed_everything: 5"), encoding="utf-8")
+    assert origin_of(run, confirmed=False, tell=print) is None
+    assert "refits/00007 is of another config than trial 7" in capfd.readouterr().out
+    with pytest.raises(UserError, match=r"train it anew: redsm5 fit --config .*/refits/00007 --fresh"):
+        origin_of(run, confirmed=True, tell=print)
 
 
 def test_export_of_a_study_elsewhere_is_a_sentence(searched, tmp_path, capfd):

@@ -1,9 +1,10 @@
 """What the card of a model says of the search that it is from."""
 
 import pytest
-from confirmed_samples import confirmation, study, trial
+from confirmed_samples import confirmation, ensemble, study, trial
 
 from redsm5.report.search_card import Origin, search_sections
+from redsm5.report.study_models import FrontTrial
 
 
 def test_card_says_how_the_trial_was_found_and_how_it_was_tested():
@@ -33,6 +34,8 @@ def test_card_says_how_the_trial_was_found_and_how_it_was_tested():
         (Origin(trial(), None, study(tested=7, looks=2)), "what was tested is trial 7, not this one"),
         (Origin(trial(), None, study(tested=7, looks=2)), "looked at the test part 2 times"),
         (Origin(trial(), None, study(tested=7), tested=True), "evaluated on the test part besides"),
+        (Origin(trial(), 2, study(), again=True), "this model is the config of that trial trained again: the figures"),
+        (Origin(trial(), 2, study(), again=True, tested=True), "this model was evaluated on the test part besides"),
         (Origin(trial(), None, study(several=True)), "`val_f1_macro` (maximized), `peak_memory` (minimized)"),
         (Origin(trial(), None, None, confirmation((7, 0.7))), "This trial was not among them."),
         (Origin(trial(), None, None, confirmation((7, 0.7), (3, None))), "is not confirmed: 2 of its trainings"),
@@ -100,3 +103,32 @@ def test_card_of_one_candidate_on_one_seed_is_in_the_singular():
     found = confirmation((3, 0.65)).model_copy(update={"seeds": [1]})
     text = search_sections(Origin(trial(), 1, study(), found))
     assert "The best trial was trained again on 1 seed x 5 folds of the 102" in text
+
+
+def test_trial_that_the_search_has_tested_is_not_tested_besides():
+    text = search_sections(Origin(trial(), 2, study(), tested=True))
+    assert "besides" not in text
+    assert "trained again" not in text
+
+
+@pytest.mark.parametrize(("number", "where"), [(3, "on"), (4, "not on")])
+def test_card_has_the_values_of_several_objectives_and_whether_the_front_has_the_trial(number, where):
+    front = [FrontTrial(trial=n, objectives={}, params={}) for n in (7, 3)]
+    one = trial(number, objectives={"val_f1_macro": 0.8, "peak_memory": 3.25})
+    text = search_sections(Origin(one, None, study(several=True).model_copy(update={"front": front})))
+    said = (
+        f"- this trial has val_f1_macro 0.8000, peak_memory 3.25 GB; it is {where} the Pareto front, which has 2 trials"
+    )
+    assert said in text
+    assert "this trial has val_f1_macro 0.8000, peak_memory 3.25 GB\n" in search_sections(Origin(one))
+
+
+@pytest.mark.parametrize(("number", "member"), [(3, "a member"), (4, "no member")])
+def test_card_says_how_the_ensemble_compares(number, member):
+    text = search_sections(Origin(trial(number), ensemble=ensemble((7, 0.82), (3, 0.8))))
+    said = (
+        "- the ensemble of trials 7, 3 (mean, equal): +0.012 (95 % interval -0.010 to +0.034) in macro F1 at tuned "
+        f"thresholds against trial 7, the best single one, on folds of the validation part; this trial is {member}"
+    )
+    assert said in text
+    assert "ensemble" not in search_sections(Origin(trial(number)))
