@@ -231,13 +231,14 @@ def take_over(previous: Path, run_dir: Path) -> Kept | None:
 def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -> str | None:
     """The config of a trial, as it ran or was to run: ``redsm5 fit --config`` fits it again, in a folder of its own.
 
-    None where its options make no config.
+    None where its options make no config, or are not known.
 
     Args:
         folder: Of the trial.
         run_dir: Of the run; its config names the encoder that pretraining has left in a cache, which may be gone soon.
         refit: Folder of the run that the config makes.
-        args: Options that the trial was fitted with; the config says as they do what is pretrained, and how.
+        args: Options that the trial was fitted with; the config says as they do what is pretrained, and how. Empty
+            where they are not known.
     """
     config = run_dir / "config.yaml"
     asked = {key: _value(value) for key, value in merged(given_sources(list(args))).items()}
@@ -249,6 +250,8 @@ def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -
             for field in ("id", "revision", "random_weights"):
                 if (key := f"model.encoder.{field}") in asked:
                     resolved["model"]["encoder"][field] = asked[key]
+    elif not args:
+        return None
     else:  # it failed before
         try:
             resolved = yaml.safe_load(resolved_yaml(build_cli(list(args), parse_only=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
-from redsm5.hpo.trial import Outcome, config_text, run_attempt, take_over
+from redsm5.hpo.trial import ACCUMULATE, BATCHING, Outcome, batches_of, config_text, run_attempt, take_over
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 from redsm5.tracebacks import place_of
@@ -45,6 +45,10 @@ MOST_DEATHS = 10
 """A trial whose worker died so often, while it came no further, has failed: it may be what kills it."""
 MOST_RELEASES = 30
 """The same of a trial that its worker let go so often: the jobs are too short for its start and one step."""
+NOTED = {f"{BATCHING}train": "batch", f"{BATCHING}train_tokens": "tokens", ACCUMULATE: "accumulation"}
+"""What the notes of a report call the batches of a run."""
+OF_MEMORY = ("memory", "evaluation")
+"""Notes that say what fits on a machine."""
 COPIES = 3
 """Tries to copy the folder of an attempt: a stalled worker may replace a checkpoint in it meanwhile."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
@@ -192,21 +196,26 @@ class Worker:
     def _run(
         self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
     ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
-        plan, space, base = self.study.plan, self.study.space, self.study.base_args()
-        args, notes = base, dict[str, Any]()
+        plan = self.study.plan
+        options = partial(
+            trial_args, self.study.space, attempt.params, self.study.base_args(), training_posts=plan.training_posts
+        )
+        args, notes = list[str](), dict[str, Any]()  # of a draw that is refused there are none
         ended = _given_up(attempt)
-        if ended is None:
-            try:
-                args, notes = trial_args(space, attempt.params, base, self.bounds, training_posts=plan.training_posts)
-            except MachineFault:
-                raise
-            except UserError as error:
-                ended = Ended("refused", f"refused: {error}", str(error))
+        try:
+            args, notes = options(None)
+            if ended is None:  # else nothing is asked about its memory: that may be what ends its workers
+                args, notes = options(self.bounds)
+        except MachineFault:
+            raise
+        except UserError as error:
+            ended = ended or Ended("refused", f"refused: {error}", str(error))
+        notes = _without_reasons(notes, batches_of(run_dir))
         fit = process.run if ended is None else lambda _, how=ended: how
         outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit, self.tell)
         if ended is not None:  # also where its run had come to its end, and nobody lived to tell
             outcome = replace(outcome, ended=ended)
-        return outcome, attempt.params, notes
+        return outcome, attempt.params, _as_ran(notes, batches_of(run_dir))
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
         # Refused where the attempt has ended: by another worker, or by this one, whose result was not answered.
@@ -313,6 +322,23 @@ def _without(missing: Sequence[str], ended: Ended) -> Ended:
     """The end of a trial that trained, and of which values of objectives are not known."""
     why = "it was killed before its memory was noted" if missing == ["peak_memory"] else "its best epoch has none"
     return replace(ended, reason=f"no value of {', '.join(missing)}", detail=f"no finite {missing[0]}: {why}")
+
+
+def _as_ran(notes: dict[str, Any], batches: Mapping[str, int]) -> dict[str, Any]:
+    """Notes with the batches of a run: those that it was begun with, on whatever machine, or halved.
+
+    Args:
+        notes: Of ``trial_args``, here.
+        batches: Of ``batches_of``; empty where there is no run.
+    """
+    return {**notes, **{NOTED[key]: size for key, size in batches.items() if key in NOTED}}
+
+
+def _without_reasons(notes: dict[str, Any], batches: Mapping[str, int]) -> dict[str, Any]:
+    """Notes without what this machine has to say of its memory, where a run was begun with other batches."""
+    if _as_ran(notes, batches) == notes:
+        return notes
+    return {name: note for name, note in notes.items() if name not in OF_MEMORY}
 
 
 def _given_up(attempt: Attempt) -> Ended | None:
