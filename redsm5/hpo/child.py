@@ -18,7 +18,7 @@ import torch
 from redsm5.checkpoints.space import disk_fails
 from redsm5.children import end_with
 from redsm5.errors import Diverged, MachineFault, OutOfMemory, UserError
-from redsm5.hpo.messages import PRUNED, STUCK, Ended, Ending, Epoch, Stage, Started, Task
+from redsm5.hpo.messages import NO_MEMORY, PRUNED, STUCK, Ended, Ending, Epoch, Stage, Started, Task
 from redsm5.hpo.usage import Usage
 from redsm5.hpo.watcher import Watcher
 from redsm5.run import fit
@@ -102,11 +102,18 @@ def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
         code = pretrain.run(argparse.Namespace(out=None, config=list(stage.args)))
     except UserError as error:
         print(f"redsm5: error: {error}", flush=True)
-        code = MACHINE_FAULT if isinstance(error, MachineFault) or disk_fails(error) else 2
+        code = _code_of(error, 2)
     except Exception as error:
         print(traceback_of(error), flush=True)
-        code = MACHINE_FAULT if disk_fails(error) else 1
+        code = _code_of(error, 1)
     pipe.send(code)
+
+
+def _code_of(error: Exception, other: int) -> int:
+    """The exit code of a stage that raised: one of its own where that is no fault of its config, else another."""
+    if isinstance(error, OutOfMemory) or is_out_of_memory(error):
+        return NO_MEMORY
+    return MACHINE_FAULT if isinstance(error, MachineFault) or disk_fails(error) else other
 
 
 def ending_of(do: Callable[[], int], log: str) -> tuple[Ending, str, str]:
@@ -144,6 +151,9 @@ def _of_code(code: int, log: str) -> tuple[Ending, str, str]:
         return "trained", "", ""
     if code == STUCK:
         return "stuck", "nothing was heard of its pretraining", ""
+    if code == NO_MEMORY:
+        said = f"a stage of its pretraining did not fit into memory; {log} says more"
+        return "out of memory in pretraining", "out of memory", said
     if code == MACHINE_FAULT:
         return "machine", "machine", machine_fails(log)
     if code > 128:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Ending = Literal[
-    "trained", "pruned", "out of memory", "diverged", "refused", "differs", "crashed", "killed", "stuck", "machine"
-]
+    "trained", "pruned", "out of memory", "out of memory in pretraining", "diverged", "refused", "differs", "crashed",
+    "killed", "stuck", "machine",
+]  # fmt: skip
 """How the process of a trial ended: ``refused`` with a sentence, ``differs`` where the run that it was to go on with
 has another config, ``crashed`` with a traceback in its log, ``killed`` without a word or by a signal that it heeded,
 ``machine`` where a disk is full or the like, which is no fault of the trial."""
@@ -21,6 +22,8 @@ taken up again after a kill is still a pruned one."""
 
 STUCK = 124
 """What stands for the exit code of a stage that was ended because nothing was heard of it; ``timeout`` has the same."""
+NO_MEMORY = 71
+"""Exit code of a stage that memory was not enough for: EX_OSERR of sysexits.h."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from redsm5.children import SERVER_GONE, forked
-from redsm5.hpo.messages import STUCK, WITH_SERVER, Ended, Epoch, Stage, Started, Task
+from redsm5.hpo.messages import NO_MEMORY, STUCK, WITH_SERVER, Ended, Epoch, Stage, Started, Task
 
 POLL = 0.5
 """Seconds between two looks at whether the process is to be ended."""
@@ -142,29 +142,40 @@ class TrialProcess:
         from redsm5.hpo.child import serve_stage
 
         with forked(serve_stage, stage, log) as (process, pipe):
-            said, heard = 0, time.monotonic()
+            said, heard, killed = 0, time.monotonic(), oom_kills()
             try:
                 while not pipe.poll(POLL):
                     if self._end.is_set():
                         return 128 + signal.SIGKILL
                     if (size := _size(log)) != said:  # it says how far it is, and may take many hours
-                        said, heard = size, time.monotonic()
+                        said, heard, killed = size, time.monotonic(), oom_kills()
                     if time.monotonic() - heard > self._stuck_seconds:
                         return STUCK
             except (KeyboardInterrupt, SystemExit):
                 _ask_to_save(process)
                 pipe.poll(SAVING)
                 raise
-            return code_of_stage(process, pipe)
+            return code_of_stage(process, pipe, killed)
 
 
-def code_of_stage(process: BaseProcess, pipe: Connection) -> int:
-    """Wait for a process of ``serve_stage``; its exit code, as a shell has it."""
+def code_of_stage(process: BaseProcess, pipe: Connection, killed: int) -> int:
+    """Wait for a process of ``serve_stage``.
+
+    Args:
+        process: It.
+        pipe: To it.
+        killed: ``oom_kills`` when it was last heard of.
+
+    Returns:
+        Its exit code, as a shell has it; ``NO_MEMORY`` where the kernel has killed it for want of memory.
+    """
     try:
         return int(pipe.recv())
     except (EOFError, ConnectionResetError):
         process.join()
         code = process.exitcode or 0
+        if code == -signal.SIGKILL and oom_kills() > killed:
+            return NO_MEMORY
         return code if code >= 0 else 128 - code
 
 

@@ -20,6 +20,7 @@ from pydantic import JsonValue
 from redsm5.checkpoints.space import disk_fails
 from redsm5.errors import MachineFault, UserError
 from redsm5.hpo.attempts import LOST, RELEASED, Kept
+from redsm5.hpo.batches import ACCUMULATE, BATCHING, batches_of
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.failures import refuse_failing
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
@@ -27,12 +28,13 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
 from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
-from redsm5.hpo.retention import attempt_folders, prune_earlier, refit_run, search_bytes, trial_folder
+from redsm5.hpo.retention import prune_earlier, refit_run, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
-from redsm5.hpo.trial import ACCUMULATE, BATCHING, Outcome, batches_of, config_text, run_attempt, take_over
+from redsm5.hpo.taking_over import furthest
+from redsm5.hpo.trial import Outcome, config_text, run_attempt
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 from redsm5.tracebacks import place_of
@@ -49,8 +51,6 @@ NOTED = {f"{BATCHING}train": "batch", f"{BATCHING}train_tokens": "tokens", ACCUM
 """What the notes of a report call the batches of a run."""
 OF_MEMORY = ("memory", "evaluation")
 """Notes that say what fits on a machine."""
-COPIES = 3
-"""Tries to copy the folder of an attempt: a stalled worker may replace a checkpoint in it meanwhile."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 """States by how the fit ended; the others are FAIL."""
 
@@ -153,7 +153,7 @@ class Worker:
             tell=self.tell,
         )
         with Beating(self.leases, claim, process.end) as beating:
-            kept = _newest(folder, run_dir, self.tell)
+            kept = furthest(folder, run_dir, self.tell)
             with clock.timed("sampling"):
                 attempt = self.leases.attempt(claim, self._draw, lambda _: kept or Kept())
             if kept is not None:  # in the database is who goes on from them: a worker that is stalled is not
@@ -352,27 +352,4 @@ def _given_up(attempt: Attempt) -> Ended | None:
             f"its worker was told to stop {MOST_RELEASES} times while it came no further",
             "that is too little time for its start and one step of the optimizer; give jobs more: timeout_min",
         )
-    return None
-
-
-def _newest(folder: Path, run_dir: Path, tell: Callable[[str], None]) -> Kept | None:
-    """Go on where the newest attempt before this one has a checkpoint; what it holds.
-
-    What cannot be copied is not gone on from.
-    """
-    for path in attempt_folders(folder):
-        if path == run_dir:
-            continue
-        for tries in range(COPIES, 0, -1):
-            try:
-                if (kept := take_over(path, run_dir)) is not None:
-                    return kept
-            except OSError as error:
-                if disk_fails(error):
-                    raise
-                if tries == 1:
-                    tell(f"{path} cannot be gone on from ({error.strerror or type(error).__name__})")
-                time.sleep(0.2)
-                continue
-            break
     return None

@@ -18,9 +18,9 @@ from stand_in import begin, fit, value_of
 
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.errors import MachineFault, UserError
-from redsm5.hpo import finish, results, worker
+from redsm5.hpo import finish, results, taking_over, worker
 from redsm5.hpo.attempts import LOST, RELEASED
-from redsm5.hpo.messages import Ended
+from redsm5.hpo.messages import Ended, Epoch
 from redsm5.hpo.records import read_records
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.slots import Slots
@@ -230,7 +230,7 @@ def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, e
         patch.setattr(TrialProcess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
             work(study)
-    monkeypatch.setattr(worker, "take_over", refuse)
+    monkeypatch.setattr(taking_over, "take_over", refuse)
     lines = []
     records = work(study, lines.append)
     assert [report.state for report in records.ended] == ["COMPLETE"] * 3
@@ -251,6 +251,31 @@ def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, m
     folder = trial_folder(study.folder, 0)
     assert len(list(folder.glob("attempt-*"))) == 2
     assert len(list(folder.glob("attempt-*/checkpoints"))) == 1
+
+
+def test_worker_that_goes_on_from_an_older_attempt_takes_over_what_that_one_reported(study, monkeypatch):
+    """The newest one did not see its folder, and began anew."""
+
+    def interrupted(self, task):
+        reached, at = (2, 0.25) if task.run_dir.endswith("attempt-1") else (0, 0.125)
+        Path(task.run_dir).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(task.args[1], Path(task.run_dir) / "config.yaml")
+        put(CheckpointFolder(Path(task.run_dir) / "checkpoints"), epoch=reached)
+        for epoch in range(reached + 1):
+            self._on_epoch(Epoch(epoch, at))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+        patch.setattr(worker, "furthest", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+    work(study)
+    third = study.optuna.get_trials()[2]
+    assert [third.intermediate_values[epoch] for epoch in range(3)] == [0.25] * 3
+    assert third.intermediate_values.keys() == {0, 1, 2, 3}
 
 
 def test_result_whose_answer_was_cut_off_is_still_this_workers(study, monkeypatch):
