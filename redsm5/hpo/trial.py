@@ -16,7 +16,7 @@ from redsm5.atomic import write_text_atomically
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
 from redsm5.hpo.batches import Halved, batch_options, batches_of, smaller_after
-from redsm5.hpo.messages import PRUNED, WITH_SERVER, Ended, Task
+from redsm5.hpo.messages import PRUNED, WITH_SERVER, WORKER_STOPPED, Ended, Task
 from redsm5.hpo.retention import attempt_folders
 from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
@@ -109,6 +109,8 @@ def run_attempt(
             tell(f"{ended.detail.partition(';')[0]}: it starts over")
             options = [*args, *batch_options(_last(halved))]
             _start_over(run_dir, halved)
+            continue
+        if ended.how == "killed" and ended.reason == WORKER_STOPPED:  # no fault of it; the trial is this worker's yet
             continue
         if ended.how == "killed" and ended.reason in FROM_OUTSIDE and kills < KILLS:
             kills += 1

@@ -151,6 +151,7 @@ class Worker:
             lambda epoch: tell(epoch),
             stuck_seconds=60 * self.study.settings.stuck_minutes,
             tell=self.tell,
+            lease=lambda: beating.alive,
         )
         with Beating(self.leases, claim, process.end) as beating:
             kept = furthest(folder, run_dir, self.tell)

@@ -7,7 +7,7 @@ from checkpoint_samples import put
 from run_configs import config_of
 
 from redsm5.checkpoints.folder import CheckpointFolder
-from redsm5.hpo.messages import Ended, Task
+from redsm5.hpo.messages import WORKER_STOPPED, Ended, Task
 from redsm5.hpo.taking_over import take_over
 from redsm5.hpo.trial import config_text, run_attempt
 from redsm5.hpo.usage import Usage
@@ -127,6 +127,12 @@ def test_attempt_goes_on_after_a_kill_from_outside_twice(tmp_path, kills, how):
 def test_attempt_goes_on_only_where_the_kill_came_from_outside(tmp_path, reason, how):
     fits = Fits(Ended("killed", reason), DONE, best_value=0.5, best_epoch=0, epochs=1)
     assert attempt(tmp_path, fits).ended.how == how
+
+
+def test_attempt_goes_on_however_often_its_worker_was_stopped(tmp_path):
+    stopped = Ended("killed", WORKER_STOPPED)
+    outcome = attempt(tmp_path, Fits(*[stopped] * 5, DONE, best_value=0.5, best_epoch=0, epochs=1))
+    assert (outcome.ended.how, outcome.kills) == ("trained", 0)
 
 
 @pytest.mark.parametrize(("mark", "how"), [(None, "trained"), ("pruned.json", "pruned")])

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -235,6 +236,19 @@ def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, e
     records = work(study, lines.append)
     assert [report.state for report in records.ended] == ["COMPLETE"] * 3
     assert "attempt-1 cannot be gone on from" in "".join(lines)
+
+
+def test_fit_is_told_when_the_lease_of_its_worker_ends(study, monkeypatch):
+    told = []
+
+    def asks(self, task):
+        told.append((self._lease(), time.monotonic()))
+        return fit(self, task)
+
+    monkeypatch.setattr(TrialProcess, "run", asks)
+    work(study)
+    assert [alive.lease for alive, _ in told] == [60.0] * 3
+    assert all(0 < alive.until - now <= 60.0 for alive, now in told)
 
 
 def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, monkeypatch):
