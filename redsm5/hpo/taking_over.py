@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from redsm5.atomic import sync
@@ -40,9 +41,9 @@ def furthest(folder: Path, run_dir: Path, tell: Callable[[str], None]) -> Kept |
         OSError: The disk is full or does not work.
     """
     earlier = [path for path in attempt_folders(folder) if path != run_dir]
-    known = [(kept, path) for path in earlier if (kept := _tried(path, lambda path=path: kept_in(path), tell))]
+    known = [(kept, path) for path in earlier if (kept := _tried(path, partial(kept_in, path), tell))]
     for _, path in sorted(known, key=lambda found: found[0], reverse=True):  # stable: the newest first
-        if kept := _tried(path, lambda path=path: take_over(path, run_dir), tell):
+        if kept := _tried(path, partial(take_over, path, run_dir), tell):
             return replace(kept, token=token_of(path))
     return None
 
