@@ -21,7 +21,7 @@ from redsm5.confirm.sameness import Of
 from redsm5.datamodules.split_choice import SplitChoice
 from redsm5.errors import MachineFault
 from redsm5.hpo.messages import Ended, Stage
-from redsm5.hpo.trial_process import code_of_stage
+from redsm5.hpo.trial_process import code_of_stage, oom_kills
 from redsm5.metrics.evaluation import Frozen
 from redsm5.run.folder import RunFolder
 from redsm5.run.lock import FolderHeld
@@ -48,6 +48,7 @@ class Begun(Frozen):
 
     of: Of
     halvings: int
+    batches: tuple[str, ...] = ()
 
 
 class Kept(Frozen):
@@ -157,7 +158,8 @@ def make_folder(task: RefitTask) -> Begun | None:
         return begun
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_text_atomically(path, Begun(of=task.of, halvings=task.halvings).model_dump_json() + "\n")
+    begun = Begun(of=task.of, halvings=task.halvings, batches=task.batches)
+    write_text_atomically(path, begun.model_dump_json() + "\n")
     return None
 
 
@@ -220,8 +222,9 @@ def make_stage(args: list[str], log: str) -> int:
     """
     from redsm5.hpo.child import serve_stage
 
+    killed = oom_kills()
     with forked(serve_stage, Stage(tuple(args)), log) as (process, pipe):
-        return code_of_stage(process, pipe)
+        return code_of_stage(process, pipe, killed)
 
 
 def _keep(task: RefitTask, folder: Path, failed: str) -> int:

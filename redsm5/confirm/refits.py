@@ -16,9 +16,10 @@ from redsm5.children import SERVER_GONE, ending, forked
 from redsm5.confirm.models import Refit
 from redsm5.confirm.refit import GOES_ON, KEPT, LOG, RefitTask, clean_up, make_folder, read_refit, serve
 from redsm5.errors import UserError
+from redsm5.hpo.batches import batch_options, batches_of, smaller_after
 from redsm5.hpo.messages import Ended
 from redsm5.hpo.results import disk_fault
-from redsm5.hpo.trial import KILLS, batch_options, batches_of, half_batches
+from redsm5.hpo.trial import KILLS
 from redsm5.hpo.trial_process import oom_kills
 
 
@@ -87,7 +88,7 @@ def _started(task: RefitTask, gpu: str | None, all_of_them: ExitStack) -> _Runni
         begun = make_folder(task)
     if begun is not None and (batches := batches_of(Path(task.folder))):
         # It goes on with those that it was begun with.
-        task = replace(task, batches=tuple(batch_options(batches)), halvings=begun.halvings)
+        task = replace(task, batches=(*begun.batches, *batch_options(batches)), halvings=begun.halvings)
     until = all_of_them.enter_context(ExitStack())
     before = oom_kills()
     process, pipe = until.enter_context(forked(serve, replace(task, gpu=gpu)))
@@ -115,9 +116,10 @@ def _how(one: _Running) -> Ended:
 def _again(task: RefitTask, how: Ended, kills: dict[str, int]) -> RefitTask | None:
     """What is to be tried next where a training did not end; None where it is at its end."""
     folder = Path(task.folder)
-    if how.how == "out of memory" and (smaller := half_batches(folder)) is not None:
+    if (smaller := smaller_after(how.how, folder, task.args)) is not None:
         _remove(task)  # another batch is another run
-        return replace(task, batches=tuple(batch_options(smaller.options)), halvings=task.halvings + 1)
+        batches = (*task.batches, *batch_options(smaller.options))
+        return replace(task, batches=batches, halvings=task.halvings + 1)
     if how.how == "killed" and kills.get(task.folder, 0) < KILLS:
         kills[task.folder] = kills.get(task.folder, 0) + 1
         return task

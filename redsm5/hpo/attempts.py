@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -32,6 +32,8 @@ class Kept:
     """The last one that has ended in it; -1 without any"""
     step: int = 0
     """Optimizer steps in it: a job may be too short for an epoch"""
+    token: int | None = field(default=None, compare=False)
+    """Of the attempt that wrote it; None where that is not known"""
 
 
 @dataclass(frozen=True)

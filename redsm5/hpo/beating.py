@@ -9,6 +9,7 @@ from threading import Event, Lock, Thread
 from typing import Self
 
 from redsm5.hpo.leases import Claim, Leases, Lost
+from redsm5.hpo.messages import Alive
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,11 @@ class Beating:
     def is_lost(self) -> bool:
         """Whether the claim is no longer this worker's."""
         return self._lost.is_set()
+
+    @property
+    def alive(self) -> Alive:
+        """What the processes of the trial are told: when the lease ends unless a beat succeeds before."""
+        return Alive(self._until, self.leases.lease_seconds)
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -18,7 +18,21 @@ import torch
 from redsm5.checkpoints.space import disk_fails
 from redsm5.children import end_with
 from redsm5.errors import Diverged, MachineFault, OutOfMemory, UserError
-from redsm5.hpo.messages import PRUNED, STUCK, Ended, Ending, Epoch, Stage, Started, Task
+from redsm5.hpo.lifeline import Lifeline
+from redsm5.hpo.messages import (
+    ABANDONED,
+    NO_MEMORY,
+    PRUNED,
+    STUCK,
+    WORKER_STOPPED,
+    Alive,
+    Ended,
+    Ending,
+    Epoch,
+    Stage,
+    Started,
+    Task,
+)
 from redsm5.hpo.usage import Usage
 from redsm5.hpo.watcher import Watcher
 from redsm5.run import fit
@@ -55,15 +69,26 @@ def serve(task: Task, pipe: Connection) -> None:
     forget_ranks()
     print_into(task.log)
     answers: SimpleQueue[int] = SimpleQueue()
-    end_with(pipe, answers.put)
+    lifeline = Lifeline(task.alive)
+
+    def hear(said: int | Alive) -> None:
+        if isinstance(said, Alive):
+            lifeline.hear(said)
+        else:
+            answers.put(said)
+
+    end_with(pipe, hear)
 
     folder = Path(task.run_dir)
 
     def ask(message: Stage | Started | Epoch) -> int:
         if isinstance(message, Epoch):
             _note_usage(task)  # whatever becomes of this process
+        lifeline.waits = True
         pipe.send(message)
-        return answers.get()
+        answer = answers.get()
+        lifeline.waits = False
+        return answer
 
     watcher = Watcher(task.objective, task.prune_by, folder, task.asked, lambda message: bool(ask(message)))
     args = [*task.args, f"--run_dir={task.run_dir}"]
@@ -77,6 +102,8 @@ def serve(task: Task, pipe: Connection) -> None:
     how, reason, detail = ending_of(fitted, task.log)
     if how == "trained" and (folder / PRUNED).exists():
         how = "pruned"
+    if how == "killed" and lifeline.has_asked:
+        sys.exit(ABANDONED)
     pipe.send(Ended(how, reason, detail, time.monotonic() - task.asked, _usage(task).memory_gb))
 
 
@@ -97,16 +124,24 @@ def serve_stage(stage: Stage, log: str, pipe: Connection) -> None:
     leave_to_worker()
     forget_ranks()
     print_into(log)
-    end_with(pipe)
+    lifeline = Lifeline(stage.alive)
+    end_with(pipe, lifeline.hear)
     try:
         code = pretrain.run(argparse.Namespace(out=None, config=list(stage.args)))
     except UserError as error:
         print(f"redsm5: error: {error}", flush=True)
-        code = MACHINE_FAULT if isinstance(error, MachineFault) or disk_fails(error) else 2
+        code = _code_of(error, 2)
     except Exception as error:
         print(traceback_of(error), flush=True)
-        code = MACHINE_FAULT if disk_fails(error) else 1
-    pipe.send(code)
+        code = _code_of(error, 1)
+    pipe.send(ABANDONED if code > 128 and lifeline.has_asked else code)
+
+
+def _code_of(error: Exception, other: int) -> int:
+    """The exit code of a stage that raised: one of its own where that is no fault of its config, else another."""
+    if isinstance(error, OutOfMemory) or is_out_of_memory(error):
+        return NO_MEMORY
+    return MACHINE_FAULT if isinstance(error, MachineFault) or disk_fails(error) else other
 
 
 def ending_of(do: Callable[[], int], log: str) -> tuple[Ending, str, str]:
@@ -144,8 +179,13 @@ def _of_code(code: int, log: str) -> tuple[Ending, str, str]:
         return "trained", "", ""
     if code == STUCK:
         return "stuck", "nothing was heard of its pretraining", ""
+    if code == NO_MEMORY:
+        said = f"a stage of its pretraining did not fit into memory; {log} says more"
+        return "out of memory in pretraining", "out of memory", said
     if code == MACHINE_FAULT:
         return "machine", "machine", machine_fails(log)
+    if code == ABANDONED:
+        return "killed", WORKER_STOPPED, ""
     if code > 128:
         return "killed", f"killed by {signal.Signals(code - 128).name}", ""
     return "refused", "a stage of its pretraining was not made", f"{log} says why"

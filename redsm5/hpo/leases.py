@@ -66,7 +66,7 @@ class Attempt:
     trial_id: int
     params: dict[str, Any]
     earlier: FrozenTrial | None
-    """The lost attempt that it goes on from"""
+    """The last one that was lost"""
     index: int
     """How many attempts at the slot came before"""
     deaths: int
@@ -180,8 +180,12 @@ class Leases:
             if before:  # not the youngest: a worker that was stalled may have made one later, and left it
                 last = max(before, key=lambda made: (made.token, made.trial_id))
                 earlier = self.storage.get_trial(last.trial_id)
-        kept = Kept() if earlier is None else keep(earlier)
-        template = draw(claim.slot) if earlier is None else again(earlier, kept.epoch)
+        if earlier is None:
+            kept, template = Kept(), draw(claim.slot)
+        else:
+            kept = keep(earlier)
+            with reaching():
+                template = again(self._wrote(before, kept) or earlier, kept.epoch)
         of_attempt = {SLOT: claim.slot, TOKEN: claim.token, KEPT: kept.epoch, STEP: kept.step}
         template.system_attrs = {**template.system_attrs, **of_attempt}
         with reaching():
@@ -310,6 +314,11 @@ class Leases:
             self.abandon(claim)
             raise AlreadyDone
         return ended
+
+    def _wrote(self, before: Sequence[Made], kept: Kept) -> FrozenTrial | None:
+        """The attempt that wrote a checkpoint, and has reported what is in it; None where that is not known."""
+        of_token = [made.trial_id for made in before if made.token == kept.token]
+        return self.storage.get_trial(max(of_token)) if of_token else None
 
     def _end_orphans(self) -> None:
         """End the running attempts whose token is no longer their slot's: of workers that died at whatever point."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Ending = Literal[
-    "trained", "pruned", "out of memory", "diverged", "refused", "differs", "crashed", "killed", "stuck", "machine"
-]
+    "trained", "pruned", "out of memory", "out of memory in pretraining", "diverged", "refused", "differs", "crashed",
+    "killed", "stuck", "machine",
+]  # fmt: skip
 """How the process of a trial ended: ``refused`` with a sentence, ``differs`` where the run that it was to go on with
 has another config, ``crashed`` with a traceback in its log, ``killed`` without a word or by a signal that it heeded,
 ``machine`` where a disk is full or the like, which is no fault of the trial."""
@@ -15,12 +16,32 @@ has another config, ``crashed`` with a traceback in its log, ``killed`` without 
 WITH_SERVER = "killed with the server that it was forked from"
 """Why a process ended, where its server was killed."""
 
+ABANDONED = 75
+"""Exit code of a process that ended because it heard nothing of its worker: EX_TEMPFAIL of sysexits.h."""
+WORKER_STOPPED = "ended while its worker was stopped"
+"""Why such a process ended."""
+
 PRUNED = "pruned.json"
 """In a run's folder: the epoch after which it was pruned. Written before the training stops, so that a trial that is
 taken up again after a kill is still a pruned one."""
 
 STUCK = 124
 """What stands for the exit code of a stage that was ended because nothing was heard of it; ``timeout`` has the same."""
+NO_MEMORY = 71
+"""Exit code of a stage that memory was not enough for: EX_OSERR of sysexits.h."""
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The worker lives, and ends the trial with its lease; said again and again.
+
+    Attributes:
+        until: When the lease ends, unless it is renewed, by ``time.monotonic()``, which all processes share.
+        lease: Seconds of a whole one.
+    """
+
+    until: float
+    lease: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +56,7 @@ class Task:
         log: File for everything that it prints.
         asked: ``time.monotonic()`` when it was asked for.
         spent: Seconds that the trial had taken before.
+        alive: The first word of its worker; None where that holds no lease.
     """
 
     args: tuple[str, ...]
@@ -44,6 +66,7 @@ class Task:
     log: str
     asked: float
     spent: float = 0.0
+    alive: Alive | None = None
 
 
 @dataclass(frozen=True)
@@ -52,9 +75,11 @@ class Stage:
 
     Attributes:
         args: Options of ``redsm5 pretrain``.
+        alive: As of a task.
     """
 
     args: tuple[str, ...]
+    alive: Alive | None = None
 
 
 @dataclass(frozen=True)

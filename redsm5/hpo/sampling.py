@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, RDBStorage, get_storage
@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from redsm5.errors import UserError
 from redsm5.hpo.attempts import SLOT, TOKEN, is_lost
-from redsm5.hpo.leases import Attempt
+from redsm5.hpo.leases import Attempt, Lost
 from redsm5.hpo.records import REPORT
 from redsm5.hpo.storage import reaching
 
@@ -151,12 +151,19 @@ class Sampling:
         return draft
 
     def prunes(self, attempt: Attempt) -> bool:
-        """Whether an attempt is to end, as its reports so far compare with those of the others."""
+        """Whether an attempt is to end, as its reports so far compare with those of the others.
+
+        Raises:
+            Lost: It was ended by another worker: some pruners note in the trial how far it came.
+        """
         with reaching():
             own = self._seen.take_up(attempt)
             own.intermediate_values = dict(attempt.values)
             self._seen.read(within=SECONDS)
-            return self.pruner.prune(self._study(self._main, optuna.samplers.RandomSampler()), own)
+            try:
+                return self.pruner.prune(self._study(self._main, optuna.samplers.RandomSampler()), own)
+            except UpdateFinishedTrialError:
+                raise Lost(f"slot {attempt.claim.slot} was taken from this worker") from None
 
     def _study(self, seen: _Seen | _Main, sampler: BaseSampler) -> optuna.Study:
         return optuna.Study(self._name, cast(BaseStorage, seen), sampler, self.pruner)

@@ -205,10 +205,15 @@ def open_study(
     _make_folder(settings.folder)
     patience = WORKER_PATIENCE if as_worker else PATIENCE
     storage = open_storage_patiently(settings.url, patience, tell) if as_worker else open_storage(settings.url)
-    plan = patiently(lambda: _stored_plan(storage, settings.name), patience)
-    corpus = None
+    stored = partial(patiently, lambda: _stored_plan(storage, settings.name), patience)
+    corpus, plan = None, stored()
     if plan is None:
-        refuse_trials(settings.folder)
+        try:
+            refuse_trials(settings.folder)
+        except UserError:  # another command may have begun this study meanwhile
+            if (plan := stored()) is None:
+                raise
+    if plan is None:
         corpus, new = _new_plan(settings, config, asked, tell)
         plan = patiently(partial(_begin, storage, settings, new), patience)
     begun, plan = plan.config, replace(plan, config=with_places(plan.config, config))

@@ -36,9 +36,21 @@ def bind(folder: Path, key: str) -> None:
     Raises:
         UserError: It belongs to another one.
     """
-    path = folder / KEY
-    if not path.exists():
+    if _key_of(folder) is None:
+        try:
+            refuse_trials(folder)
+        except UserError:
+            if _key_of(folder) is None:
+                raise
+        else:
+            write_text_atomically(folder / KEY, f"{key}\n")
+    if _key_of(folder) != key:  # read again: another command may have begun the same study meanwhile
         refuse_trials(folder)
-        write_text_atomically(path, f"{key}\n")
-    elif path.read_text(encoding="utf-8").strip() != key:
-        refuse_trials(folder)
+
+
+def _key_of(folder: Path) -> str | None:
+    """Of the study that a folder belongs to; None where that is not noted."""
+    try:
+        return (folder / KEY).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None

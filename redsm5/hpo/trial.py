@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from redsm5.atomic import sync, write_text_atomically
-from redsm5.checkpoints.folder import CheckpointFolder
+from redsm5.atomic import write_text_atomically
 from redsm5.cli import build_cli
 from redsm5.errors import UserError
-from redsm5.hpo.attempts import Kept
-from redsm5.hpo.messages import PRUNED, WITH_SERVER, Ended, Task
-from redsm5.hpo.retention import attempt_folders, half_copied
+from redsm5.hpo.batches import Halved, batch_options, batches_of, smaller_after
+from redsm5.hpo.messages import PRUNED, WITH_SERVER, WORKER_STOPPED, Ended, Task
+from redsm5.hpo.retention import attempt_folders
 from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
 from redsm5.run.folder import RunFolder
-from redsm5.run.given import flat, given_sources, merged
+from redsm5.run.given import given_sources, merged
 from redsm5.run.lightning_cli import resolved_yaml
 
 KILLS = 2
@@ -34,20 +31,6 @@ FROM_OUTSIDE = (*(f"killed by {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT
 BATCHES = "batches.json"
 """In the folder of an attempt: what the batches of its trial became, each time that memory was not enough."""
 LOG = "log.txt"
-BATCHING = "data.batching."
-SIZES = ("train", "eval", "train_tokens", "eval_tokens")
-ACCUMULATE = "trainer.accumulate_grad_batches"
-
-
-@dataclass(frozen=True)
-class Halved:
-    """What the batches became after a fit ran out of memory.
-
-    Attributes:
-        options: Of ``redsm5 fit``, by dotted key.
-    """
-
-    options: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -55,7 +38,7 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
-        args: Options of ``redsm5 fit``, without its folder and without what memory made of the batches.
+        args: Options of ``redsm5 fit``, without its folder; with what memory made of the batches.
         ended: Of its last fit.
         value: Best value of the objective; None where no epoch ended.
         training: Facts about the training, as in ``training.json``; empty where it did not end.
@@ -105,10 +88,10 @@ def run_attempt(
         tell: Shows a line.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    halved = _halved_before(folder)
+    halved = _halved_before(folder, run_dir)
     kills = 0
     started = time.monotonic() - Usage.of(run_dir).seconds  # as if it had run in one piece
-    options = [*args, *batch_options(batches_of(run_dir) or (halved[-1].options if halved else {}))]
+    options = [*args, *batch_options({**_last(halved), **batches_of(run_dir)})]
     while True:
         if RunFolder(run_dir).is_finished:  # its worker was gone before it could tell
             ended = Ended("pruned" if (run_dir / PRUNED).exists() else "trained", memory_gb=Usage.of(run_dir).memory_gb)
@@ -116,16 +99,18 @@ def run_attempt(
         asked = time.monotonic()
         log = str(folder / LOG)
         ended = fit(Task(tuple(options), str(run_dir), objective, prune_by, log, asked, asked - started))
-        if ended.how == "out of memory" and (smaller := half_batches(run_dir)) is not None:
-            halved.append(smaller)
+        if (smaller := smaller_after(ended.how, run_dir, options)) is not None:
+            halved.append(Halved({**_last(halved), **smaller.options}))
             tell(f"{run_dir} is out of memory: it starts over with {' '.join(batch_options(smaller.options))}")
-            options = [*args, *batch_options(smaller.options)]
+            options = [*args, *batch_options(_last(halved))]
             _start_over(run_dir, halved)  # another batch is another run
             continue
         if ended.how == "differs":  # of another version of redsm5, or another machine: it cannot go on
             tell(f"{ended.detail.partition(';')[0]}: it starts over")
-            options = [*args, *batch_options(halved[-1].options if halved else {})]
+            options = [*args, *batch_options(_last(halved))]
             _start_over(run_dir, halved)
+            continue
+        if ended.how == "killed" and ended.reason == WORKER_STOPPED:  # no fault of it; the trial is this worker's yet
             continue
         if ended.how == "killed" and ended.reason in FROM_OUTSIDE and kills < KILLS:
             kills += 1
@@ -137,107 +122,43 @@ def run_attempt(
     seconds = time.monotonic() - started
     # A process that was killed could not tell.
     told = replace(ended, memory_gb=Usage.of(run_dir).memory_gb) if ended.memory_gb is None else ended
-    return Outcome(tuple(args), told, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
+    return Outcome(tuple(options), told, value, training, metrics, best_epoch, epochs, tuple(halved), kills, seconds)
 
 
-def half_batches(run_dir: Path) -> Halved | None:
-    """Half of the batches of a run, with as many examples in a step; of the evaluation alone where training has one.
-
-    Returns:
-        None where neither can be halved, or they are not known.
-    """
-    options = batches_of(run_dir)
-    if not options:
-        return None
-    length, halved = _config(run_dir)["data.max_length"], dict(options)
-    train, evaluation, train_tokens, evaluation_tokens = (f"{BATCHING}{name}" for name in SIZES)
-    if (size := options.get(train, 1)) > 1:
-        step = size * options[ACCUMULATE]
-        halved[train] = next(part for part in range(size // 2, 0, -1) if step % part == 0)  # 3 x 2 become 1 x 6
-        halved[ACCUMULATE] = step // halved[train]
-    if (size := options.get(train_tokens, 0)) >= 2 * length:
-        halved[train_tokens], halved[ACCUMULATE] = size // 2, 2 * options[ACCUMULATE]
-    for key, least in ((evaluation, 1), (evaluation_tokens, length)):
-        if (size := options.get(key, 0)) > least:
-            halved[key] = max(size // 2, least)
-    return None if halved == options else Halved(halved)
+def _last(halved: Sequence[Halved]) -> dict[str, int]:
+    """The batches as they are by now; empty where memory was enough."""
+    return halved[-1].options if halved else {}
 
 
-def batches_of(run_dir: Path) -> dict[str, int]:
-    """The options that say how large the batches of a run are; empty where there is none."""
-    config = _config(run_dir)
-    prefix = "data.batching.init_args."
-    sizes = {f"{BATCHING}{name}": config.get(prefix + name) for name in SIZES}
-    found = {key: size for key, size in sizes.items() if size is not None}
-    return {**found, ACCUMULATE: config[ACCUMULATE]} if config else {}
-
-
-def _config(run_dir: Path) -> dict[str, Any]:
-    """The config of a run, by dotted key; empty where there is none."""
-    try:
-        return flat(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError):
-        return {}
-
-
-def batch_options(batches: Mapping[str, int]) -> list[str]:
-    """The options of ``redsm5 fit`` that set them."""
-    return [f"--{key}={size}" for key, size in batches.items()]
-
-
-def _halved_before(folder: Path) -> list[Halved]:
-    """What had to be done with the batches of a trial, as the newest of its attempts knows."""
-    for run_dir in attempt_folders(folder):
-        if (path := run_dir / BATCHES).exists():
-            return [Halved(options) for options in json.loads(path.read_text(encoding="utf-8"))]
+def _halved_before(folder: Path, run_dir: Path) -> list[Halved]:
+    """What had to be done with the batches of a trial: of the run that goes on, else as the newest attempt knows."""
+    begun = (run_dir / "config.yaml").exists()
+    for path in [run_dir] if begun else attempt_folders(folder):
+        if (kept := path / BATCHES).exists():
+            return [Halved(options) for options in json.loads(kept.read_text(encoding="utf-8"))]
     return []
 
 
 def _start_over(run_dir: Path, halved: Sequence[Halved]) -> None:
     """Remove a run, but for what its batches became: a worker that has lost the trial tells the next ones nothing."""
-    shutil.rmtree(run_dir)
+    if run_dir.exists():  # a stage of its pretraining is made before the fit has a folder
+        shutil.rmtree(run_dir)
     if halved:
         run_dir.mkdir()
         write_text_atomically(run_dir / BATCHES, json.dumps([one.options for one in halved]) + "\n")
 
 
-def take_over(previous: Path, run_dir: Path) -> Kept | None:
-    """Copy the folder of an attempt whose worker is gone: a stalled worker may still write into the old one.
-
-    Returns:
-        What the newest whole checkpoint holds; None where there is none, and nothing is copied.
-
-    Raises:
-        OSError: It cannot be copied, or was changed meanwhile.
-    """
-    if not (previous / "config.yaml").exists():
-        return None
-    last, _ = CheckpointFolder(previous / "checkpoints").take_last()
-    if last is None:
-        return None
-    copy = half_copied(run_dir)
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(previous, copy, ignore=shutil.ignore_patterns(".*", "damaged-*"))
-    if not (copied := copy / last.path.relative_to(previous)).exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(copied))
-    for path in [*copy.rglob("*"), copy]:
-        sync(path)  # what it was copied from goes soon
-    copy.rename(run_dir)  # whole, or not there
-    sync(run_dir.parent)
-    ended = last.manifest.epoch if last.manifest.monitor is not None else last.manifest.epoch - 1
-    return Kept(ended, last.manifest.step)
-
-
 def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -> str | None:
     """The config of a trial, as it ran or was to run: ``redsm5 fit --config`` fits it again, in a folder of its own.
 
-    None where its options make no config.
+    None where its options make no config, or are not known.
 
     Args:
         folder: Of the trial.
         run_dir: Of the run; its config names the encoder that pretraining has left in a cache, which may be gone soon.
         refit: Folder of the run that the config makes.
-        args: Options that the trial was fitted with; the config says as they do what is pretrained, and how.
+        args: Options that the trial was fitted with; the config says as they do what is pretrained, and how. Empty
+            where they are not known.
     """
     config = run_dir / "config.yaml"
     asked = {key: _value(value) for key, value in merged(given_sources(list(args))).items()}
@@ -249,6 +170,8 @@ def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -
             for field in ("id", "revision", "random_weights"):
                 if (key := f"model.encoder.{field}") in asked:
                     resolved["model"]["encoder"][field] = asked[key]
+    elif not args:
+        return None
     else:  # it failed before
         try:
             resolved = yaml.safe_load(resolved_yaml(build_cli(list(args), parse_only=True)))

@@ -6,15 +6,27 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from redsm5.children import SERVER_GONE, forked
-from redsm5.hpo.messages import STUCK, WITH_SERVER, Ended, Epoch, Stage, Started, Task
+from redsm5.hpo.messages import (
+    ABANDONED,
+    NO_MEMORY,
+    STUCK,
+    WITH_SERVER,
+    WORKER_STOPPED,
+    Alive,
+    Ended,
+    Epoch,
+    Stage,
+    Started,
+    Task,
+)
 
 POLL = 0.5
 """Seconds between two looks at whether the process is to be ended."""
@@ -23,6 +35,8 @@ SAVING = 20.0
 SAVE = signal.SIGUSR1
 """Asks for that. None that Ctrl-C or Slurm sends to all: those that hear both go by the first, and end by a second of a
 kind. A fit that does not train yet ends by it at once."""
+WORDS = 2.0
+"""Seconds at most between two words that the worker lives."""
 VMSTAT = Path("/proc/vmstat")
 BY_KERNEL = "killed by SIGKILL"
 """How a process ends that the kernel kills for want of memory."""
@@ -36,6 +50,7 @@ class TrialProcess:
         on_epoch: Hears of every epoch; says whether to prune.
         stuck_seconds: A fit of which nothing is heard for so long is ended.
         tell: Shows a line.
+        lease: Says when the lease of this worker ends; None where it holds none.
     """
 
     def __init__(
@@ -45,11 +60,14 @@ class TrialProcess:
         *,
         stuck_seconds: float,
         tell: Callable[[str], None] = lambda _: None,
+        lease: Callable[[], Alive | None] = lambda: None,
     ) -> None:
         self._on_start = on_start
         self._on_epoch = on_epoch
         self._stuck_seconds = stuck_seconds
         self._tell = tell
+        self._lease = lease
+        self._sending = threading.Lock()
         self._end = threading.Event()
         self._asked: Started | Epoch | None = None
         self._oom_kills = 0
@@ -81,7 +99,7 @@ class TrialProcess:
         from redsm5.hpo.child import serve
 
         self._oom_kills = oom_kills()
-        with forked(serve, task) as (process, pipe):
+        with forked(serve, replace(task, alive=self._lease())) as (process, pipe), self._saying_so(pipe):
             try:
                 return self._talk(process, pipe, task)
             except (KeyboardInterrupt, SystemExit):
@@ -104,7 +122,7 @@ class TrialProcess:
                     return message
                 if isinstance(message, Stage):
                     began = time.monotonic()
-                    pipe.send(self._make(message, task.log))
+                    self._send(pipe, self._make(message, task.log))
                     made += time.monotonic() - began
                 else:
                     self._answer(pipe, replace(message, pretraining=made) if isinstance(message, Started) else message)
@@ -117,10 +135,32 @@ class TrialProcess:
         self._asked = message
         if isinstance(message, Started):
             self._on_start(message)
-            pipe.send(False)
+            self._send(pipe, False)
         else:
-            pipe.send(self._on_epoch(message))
+            self._send(pipe, self._on_epoch(message))
         self._asked = None
+
+    def _send(self, pipe: Connection, said: int | Alive) -> None:
+        with self._sending:
+            pipe.send(said)
+
+    @contextmanager
+    def _saying_so(self, pipe: Connection) -> Iterator[None]:
+        """Say to a process, in a thread, that this worker lives: one that does not hear so saves and ends."""
+        over = threading.Event()
+
+        def say() -> None:
+            with suppress(OSError):  # it has ended
+                while (alive := self._lease()) is not None and not over.wait(min(alive.lease / 12, WORDS)):
+                    self._send(pipe, alive)
+
+        thread = threading.Thread(target=say, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(1.0)  # it may wait for a process that hears nothing any more, and is killed next
 
     def _let_save(self, process: BaseProcess, pipe: Connection) -> None:
         """Have the fit save where it stands; what it asks meanwhile is answered, or it would wait."""
@@ -141,30 +181,42 @@ class TrialProcess:
         """Make a stage of pretraining in a process of its own; its exit code, as a shell has it."""
         from redsm5.hpo.child import serve_stage
 
-        with forked(serve_stage, stage, log) as (process, pipe):
-            said, heard = 0, time.monotonic()
+        stage = replace(stage, alive=self._lease())
+        with forked(serve_stage, stage, log) as (process, pipe), self._saying_so(pipe):
+            said, heard, killed = 0, time.monotonic(), oom_kills()
             try:
                 while not pipe.poll(POLL):
                     if self._end.is_set():
                         return 128 + signal.SIGKILL
                     if (size := _size(log)) != said:  # it says how far it is, and may take many hours
-                        said, heard = size, time.monotonic()
+                        said, heard, killed = size, time.monotonic(), oom_kills()
                     if time.monotonic() - heard > self._stuck_seconds:
                         return STUCK
             except (KeyboardInterrupt, SystemExit):
                 _ask_to_save(process)
                 pipe.poll(SAVING)
                 raise
-            return code_of_stage(process, pipe)
+            return code_of_stage(process, pipe, killed)
 
 
-def code_of_stage(process: BaseProcess, pipe: Connection) -> int:
-    """Wait for a process of ``serve_stage``; its exit code, as a shell has it."""
+def code_of_stage(process: BaseProcess, pipe: Connection, killed: int) -> int:
+    """Wait for a process of ``serve_stage``.
+
+    Args:
+        process: It.
+        pipe: To it.
+        killed: ``oom_kills`` when it was last heard of.
+
+    Returns:
+        Its exit code, as a shell has it; ``NO_MEMORY`` where the kernel has killed it for want of memory.
+    """
     try:
         return int(pipe.recv())
     except (EOFError, ConnectionResetError):
         process.join()
         code = process.exitcode or 0
+        if code == -signal.SIGKILL and oom_kills() > killed:
+            return NO_MEMORY
         return code if code >= 0 else 128 - code
 
 
@@ -183,6 +235,8 @@ def _how(process: BaseProcess) -> str:
     code = process.exitcode or 0
     if code == SERVER_GONE:
         return WITH_SERVER
+    if code == ABANDONED:
+        return WORKER_STOPPED
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 

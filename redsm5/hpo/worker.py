@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from pydantic import JsonValue
 from redsm5.checkpoints.space import disk_fails
 from redsm5.errors import MachineFault, UserError
 from redsm5.hpo.attempts import LOST, RELEASED, Kept
+from redsm5.hpo.batches import ACCUMULATE, BATCHING, batches_of
 from redsm5.hpo.beating import Beating
 from redsm5.hpo.failures import refuse_failing
 from redsm5.hpo.leases import AlreadyDone, Attempt, Claim, Leases, Lost
@@ -27,12 +28,13 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
 from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
-from redsm5.hpo.retention import attempt_folders, prune_earlier, refit_run, search_bytes, trial_folder
+from redsm5.hpo.retention import prune_earlier, refit_run, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
 from redsm5.hpo.study import BUDGET, Study
-from redsm5.hpo.trial import Outcome, config_text, run_attempt, take_over
+from redsm5.hpo.taking_over import furthest
+from redsm5.hpo.trial import Outcome, config_text, run_attempt
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.report.study_models import EndState, TrialReport, TrialSeconds
 from redsm5.tracebacks import place_of
@@ -45,8 +47,10 @@ MOST_DEATHS = 10
 """A trial whose worker died so often, while it came no further, has failed: it may be what kills it."""
 MOST_RELEASES = 30
 """The same of a trial that its worker let go so often: the jobs are too short for its start and one step."""
-COPIES = 3
-"""Tries to copy the folder of an attempt: a stalled worker may replace a checkpoint in it meanwhile."""
+NOTED = {f"{BATCHING}train": "batch", f"{BATCHING}train_tokens": "tokens", ACCUMULATE: "accumulation"}
+"""What the notes of a report call the batches of a run."""
+OF_MEMORY = ("memory", "evaluation")
+"""Notes that say what fits on a machine."""
 STATES = {"trained": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 """States by how the fit ended; the others are FAIL."""
 
@@ -147,9 +151,10 @@ class Worker:
             lambda epoch: tell(epoch),
             stuck_seconds=60 * self.study.settings.stuck_minutes,
             tell=self.tell,
+            lease=lambda: beating.alive,
         )
         with Beating(self.leases, claim, process.end) as beating:
-            kept = _newest(folder, run_dir, self.tell)
+            kept = furthest(folder, run_dir, self.tell)
             with clock.timed("sampling"):
                 attempt = self.leases.attempt(claim, self._draw, lambda _: kept or Kept())
             if kept is not None:  # in the database is who goes on from them: a worker that is stalled is not
@@ -192,21 +197,26 @@ class Worker:
     def _run(
         self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
     ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
-        plan, space, base = self.study.plan, self.study.space, self.study.base_args()
-        args, notes = base, dict[str, Any]()
+        plan = self.study.plan
+        options = partial(
+            trial_args, self.study.space, attempt.params, self.study.base_args(), training_posts=plan.training_posts
+        )
+        args, notes = list[str](), dict[str, Any]()  # of a draw that is refused there are none
         ended = _given_up(attempt)
-        if ended is None:
-            try:
-                args, notes = trial_args(space, attempt.params, base, self.bounds, training_posts=plan.training_posts)
-            except MachineFault:
-                raise
-            except UserError as error:
-                ended = Ended("refused", f"refused: {error}", str(error))
+        try:
+            args, notes = options(None)
+            if ended is None:  # else nothing is asked about its memory: that may be what ends its workers
+                args, notes = options(self.bounds)
+        except MachineFault:
+            raise
+        except UserError as error:
+            ended = ended or Ended("refused", f"refused: {error}", str(error))
+        notes = _without_reasons(notes, batches_of(run_dir))
         fit = process.run if ended is None else lambda _, how=ended: how
         outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit, self.tell)
         if ended is not None:  # also where its run had come to its end, and nobody lived to tell
             outcome = replace(outcome, ended=ended)
-        return outcome, attempt.params, notes
+        return outcome, attempt.params, _as_ran(notes, batches_of(run_dir))
 
     def _finish(self, attempt: Attempt, report: TrialReport) -> None:
         # Refused where the attempt has ended: by another worker, or by this one, whose result was not answered.
@@ -315,6 +325,23 @@ def _without(missing: Sequence[str], ended: Ended) -> Ended:
     return replace(ended, reason=f"no value of {', '.join(missing)}", detail=f"no finite {missing[0]}: {why}")
 
 
+def _as_ran(notes: dict[str, Any], batches: Mapping[str, int]) -> dict[str, Any]:
+    """Notes with the batches of a run: those that it was begun with, on whatever machine, or halved.
+
+    Args:
+        notes: Of ``trial_args``, here.
+        batches: Of ``batches_of``; empty where there is no run.
+    """
+    return {**notes, **{NOTED[key]: size for key, size in batches.items() if key in NOTED}}
+
+
+def _without_reasons(notes: dict[str, Any], batches: Mapping[str, int]) -> dict[str, Any]:
+    """Notes without what this machine has to say of its memory, where a run was begun with other batches."""
+    if _as_ran(notes, batches) == notes:
+        return notes
+    return {name: note for name, note in notes.items() if name not in OF_MEMORY}
+
+
 def _given_up(attempt: Attempt) -> Ended | None:
     """How a trial ends that comes no further, whoever works on it; None where it may be tried once more."""
     if attempt.deaths >= MOST_DEATHS:
@@ -326,27 +353,4 @@ def _given_up(attempt: Attempt) -> Ended | None:
             f"its worker was told to stop {MOST_RELEASES} times while it came no further",
             "that is too little time for its start and one step of the optimizer; give jobs more: timeout_min",
         )
-    return None
-
-
-def _newest(folder: Path, run_dir: Path, tell: Callable[[str], None]) -> Kept | None:
-    """Go on where the newest attempt before this one has a checkpoint; what it holds.
-
-    What cannot be copied is not gone on from.
-    """
-    for path in attempt_folders(folder):
-        if path == run_dir:
-            continue
-        for tries in range(COPIES, 0, -1):
-            try:
-                if (kept := take_over(path, run_dir)) is not None:
-                    return kept
-            except OSError as error:
-                if disk_fails(error):
-                    raise
-                if tries == 1:
-                    tell(f"{path} cannot be gone on from ({error.strerror or type(error).__name__})")
-                time.sleep(0.2)
-                continue
-            break
     return None

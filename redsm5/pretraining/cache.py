@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import shutil
@@ -23,6 +24,8 @@ from redsm5.run.lock import FolderHeld, run_lock
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often a process that waits for a stage looks whether it is there."""
+SECONDS_BETWEEN_WORDS = 60.0
+"""How often it says that it waits: who is heard of no more is taken for stuck."""
 YOUNG_SECONDS = 24 * 3600
 """A run that has asked for a stage so lately may not have written its config yet."""
 TEXTS = "texts-"
@@ -70,12 +73,14 @@ class StageFolder:
 def made_once(folder: StageFolder, epochs: int, make: Callable[[], None]) -> Path:
     """The encoder of a stage, made now unless it is there; of several processes one makes it and the others wait.
 
+    They say so again and again while it certainly lives: it may train for many hours.
+
     Args:
         folder: Of the stage.
         epochs: How many.
         make: Makes the snapshots up to that one.
     """
-    said = False
+    next_word = -math.inf
     while not folder.has(epochs):
         if is_further_rank():  # the first rank makes it
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -87,8 +92,8 @@ def made_once(folder: StageFolder, epochs: int, make: Callable[[], None]) -> Pat
                     if not folder.has(epochs):
                         raise RuntimeError(f"the training has ended without {folder.epoch(epochs)}")
         except FolderHeld as held:
-            if not said:
-                said = True
+            if time.monotonic() >= next_word:
+                next_word = time.monotonic() + SECONDS_BETWEEN_WORDS if held.lives else math.inf
                 print(f"waiting for a stage that another process makes: {held}", file=sys.stderr, flush=True)
             time.sleep(SECONDS_BETWEEN_LOOKS)
     folder.used_by()

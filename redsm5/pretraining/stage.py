@@ -22,7 +22,7 @@ from redsm5.callbacks.throughput import Throughput
 from redsm5.catalog import facts
 from redsm5.checkpoints.options import Checkpointing
 from redsm5.datamodules.tokenizer import load_tokenizer
-from redsm5.errors import UserError
+from redsm5.errors import OutOfMemory, UserError
 from redsm5.modules.encoder import Encoder
 from redsm5.modules.mlm import MLMModule
 from redsm5.optim.optimizers import AdamW
@@ -80,7 +80,8 @@ def make_stage(folder: StageFolder, recipe: Recipe, epochs: int, work: Work) -> 
 
     Raises:
         RunStopped: It was asked to stop, and its state is saved.
-        UserError: The texts, the encoder or the settings are not usable, or memory or disk not enough.
+        OutOfMemory: Memory was not enough.
+        UserError: The texts, the encoder or the settings are not usable, or the disk is full.
     """
     pl.seed_everything(recipe.seed, verbose=False)
     encoder, throughput = work.encoder, Throughput()
@@ -106,7 +107,7 @@ def make_stage(folder: StageFolder, recipe: Recipe, epochs: int, work: Work) -> 
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(
+        raise OutOfMemory(
             "out of memory: lower pretraining.batch_tokens and raise pretraining.accumulate by as much, lower "
             "pretraining.max_length, or set pretraining.lora_r"
         ) from error

@@ -39,11 +39,14 @@ class FolderHeld(UserError):
     Args:
         said: The sentence; it names the process and since when, where that is known.
         elsewhere: Whether that process is on another host, so that nobody here can tell that it lives.
+        locked: Whether the file system holds a lock for it, which goes with it on whatever host.
     """
 
-    def __init__(self, said: str, *, elsewhere: bool = False) -> None:
+    def __init__(self, said: str, *, elsewhere: bool = False, locked: bool = False) -> None:
         super().__init__(said)
         self.elsewhere = elsewhere
+        self.lives = locked or not elsewhere
+        """Whether that process certainly lives"""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _flocked(path: Path, writes: Writes) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise _refusal(path, _holder(path), writes) from None
+            raise _refusal(path, _holder(path), writes, locked=True) from None
         except OSError as error:
             os.close(descriptor)
             if error.errno in NO_FLOCK:
@@ -213,11 +216,11 @@ def _holder(path: Path) -> Holder | None:
     return _parsed(_content(path))
 
 
-def _refusal(path: Path, holder: Holder | None, writes: Writes) -> FolderHeld:
+def _refusal(path: Path, holder: Holder | None, writes: Writes, *, locked: bool = False) -> FolderHeld:
     if holder is None:
         return FolderHeld(f"another process {writes.doing}; wait for it, or choose another {writes.option}")
     where = f"process {holder.pid} on host {holder.host} {writes.doing} since {holder.started}"
     if holder.host == socket.gethostname():
         return FolderHeld(f"{where}; wait for it, or choose another {writes.option}")
     gone = f"remove {path} if that process is gone"
-    return FolderHeld(f"{where}; wait for it, choose another {writes.option}, or {gone}", elsewhere=True)
+    return FolderHeld(f"{where}; wait for it, choose another {writes.option}, or {gone}", elsewhere=True, locked=locked)

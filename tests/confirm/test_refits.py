@@ -3,17 +3,20 @@
 import errno
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import fake_refit
 import pytest
+import yaml
 
 from redsm5.confirm import refits as running
-from redsm5.confirm.refit import BEGUN, RESULT, RefitTask, read_refit
+from redsm5.confirm.refit import BEGUN, RESULT, RefitTask, make_folder, read_refit
 from redsm5.confirm.refits import run_refits
 from redsm5.confirm.sameness import Of
 from redsm5.errors import UserError
+from redsm5.hpo.messages import Ended
 
 OF = Of(form=1, redsm5="0", config_sha256="c", split_sha256="s")
 
@@ -92,6 +95,25 @@ def test_refit_that_the_kernel_killed_for_want_of_memory_is_halved(task, monkeyp
     [found] = run(one)
     assert tries(one)[:2] == [(16, 1), (8, 2)]
     assert found.halvings == len(tries(one)) - 1
+
+
+def test_refit_whose_pretraining_is_out_of_memory_begins_again_with_half_of_that(task):
+    one = task("pretraining: {use_tapt: true, batch_tokens: 1024, max_length: 256}")
+    Path(one.folder).mkdir(parents=True)
+    ended = Ended("out of memory in pretraining", "out of memory")
+    again = running._again(one, ended, {})
+    assert again.batches == ("--pretraining.batch_tokens=512", "--pretraining.accumulate=2")
+    make_folder(again)
+    config = {"data": {"batching": {"init_args": {"train": 4}}}, "trainer": {"accumulate_grad_batches": 1}}
+    (Path(one.folder) / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    with ExitStack() as until:  # the next call: its run is of an encoder that was pretrained so
+        gone_on = running._started(one, None, until).task
+    assert gone_on.batches[:2] == again.batches
+    assert (again.halvings, gone_on.halvings) == (1, 1)
+    again = running._again(gone_on, ended, {})
+    assert again.batches[-2:] == ("--pretraining.batch_tokens=256", "--pretraining.accumulate=4")
+    Path(one.folder).mkdir()
+    assert running._again(again, ended, {}) is None
 
 
 def test_refit_that_is_killed_once_goes_on(task, monkeypatch):

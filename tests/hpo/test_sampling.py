@@ -11,7 +11,7 @@ from studies import new_study
 from redsm5.errors import UserError
 from redsm5.hpo import sampling as sampling_module
 from redsm5.hpo.attempts import Kept, is_lost
-from redsm5.hpo.leases import Leases
+from redsm5.hpo.leases import Leases, Lost
 from redsm5.hpo.records import REPORT
 from redsm5.hpo.sampling import Sampling, make_pruner, make_sampler, seed_of
 from redsm5.hpo.storage import open_storage
@@ -312,6 +312,19 @@ def test_pruners_by_class_name_decide(tmp_path, name, options):
         state = TrialState.PRUNED if ended[-1:] == [value] else TrialState.COMPLETE
         study.leases.finish(attempt, state, value)
     assert (0.1 in ended) == (name != "NopPruner")
+
+
+@pytest.mark.parametrize("name", ["HyperbandPruner", "SuccessiveHalvingPruner"])
+def test_pruner_that_notes_something_in_a_trial_that_was_taken_away_says_that_it_is_lost(tmp_path, name):
+    options = {"min_resource": 1, **({"max_resource": 9} if name == "HyperbandPruner" else {})}
+    study = Study(tmp_path, pruner=name, pruner_options=options, sampler="RandomSampler", sampler_options={})
+    attempt = study.begin(1)
+    study.leases.report(attempt, 0, 0.5)
+    Leases(study.storage, study.id).release(attempt.claim)  # another worker declares it dead, after it has reported
+    for step in range(1, 9):
+        attempt.values[step] = 0.5
+    with pytest.raises(Lost, match="slot 0 was taken"):
+        study.sampling.prunes(attempt)
 
 
 @pytest.mark.parametrize(

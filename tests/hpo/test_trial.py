@@ -1,52 +1,18 @@
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from checkpoint_samples import put
+from run_configs import config_of
 
 from redsm5.checkpoints.folder import CheckpointFolder
-from redsm5.hpo.attempts import Kept
-from redsm5.hpo.messages import Ended, Task
-from redsm5.hpo.trial import config_text, half_batches, run_attempt, take_over
+from redsm5.hpo.messages import WORKER_STOPPED, Ended, Task
+from redsm5.hpo.taking_over import take_over
+from redsm5.hpo.trial import config_text, run_attempt
 from redsm5.hpo.usage import Usage
 
 HEADER = "epoch,step,name,value\n"
-
-
-def config_of(run_dir, *, length=64, accumulate=1, **batching):
-    config = {
-        "run_dir": str(run_dir),
-        "data": {"max_length": length, "batching": {"class_path": "X", "init_args": batching}},
-        "trainer": {"accumulate_grad_batches": accumulate},
-    }
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("batching", "accumulate", "expected"),
-    [
-        ({"train": 8, "eval": 16}, 1, ({"train": 4, "eval": 8}, 2)),
-        ({"train": 3, "eval": 1}, 2, ({"train": 1, "eval": 1}, 6)),
-        ({"train": 5, "eval": 2}, 1, ({"train": 1, "eval": 1}, 5)),
-        ({"train": 7, "eval": 2}, 2, ({"train": 2, "eval": 1}, 7)),
-        ({"train_tokens": 256, "eval_tokens": 100}, 1, ({"train_tokens": 128, "eval_tokens": 64}, 2)),
-        ({"train": 1, "eval": 16}, 4, ({"train": 1, "eval": 8}, 4)),  # the evaluation may be what does not fit
-        ({"train_tokens": 127, "eval_tokens": 512}, 1, ({"train_tokens": 127, "eval_tokens": 256}, 1)),
-        ({"train": 1, "eval": 1}, 4, None),
-        ({"train_tokens": 127, "eval_tokens": 64}, 1, None),
-    ],
-)
-def test_half_batches_keeps_examples_per_step_and_ends_at_one(tmp_path, batching, accumulate, expected):
-    config_of(tmp_path, accumulate=accumulate, **batching)
-    halved = half_batches(tmp_path)
-    if expected is None:
-        assert halved is None
-        return
-    options = {f"data.batching.{name}": size for name, size in expected[0].items()}
-    assert halved.options == {**options, "trainer.accumulate_grad_batches": expected[1]}
 
 
 class Fits:
@@ -58,6 +24,8 @@ class Fits:
 
     def __call__(self, task):
         self.args.append(task.args)
+        if self.endings[0] == STAGE:  # before the fit has a folder
+            return self.endings.pop(0)
         run_dir = Path(task.run_dir)
         given = dict(arg.removeprefix("--").split("=") for arg in task.args)
         train = int(given.get("data.batching.train", 8))
@@ -77,6 +45,7 @@ def attempt(tmp_path, fits, mode="max", objective="val_f1_macro", run="attempt-1
 
 
 OUT = Ended("out of memory", "out of memory")
+STAGE = Ended("out of memory in pretraining", "out of memory")
 DONE = Ended("trained")
 KILLED = Ended("killed", "killed by SIGKILL")
 
@@ -90,6 +59,45 @@ def test_attempt_halves_the_batch_until_it_fits_and_tells_each_time(tmp_path):
     assert fits.args[-1] == (
         "--x=1", "--data.batching.train=2", "--data.batching.eval=1", "--trainer.accumulate_grad_batches=4"
     )  # fmt: skip
+
+
+def test_attempt_halves_the_batch_of_its_pretraining_and_keeps_it(tmp_path):
+    fits = Fits(STAGE, STAGE, OUT, DONE, best_value=0.5, best_epoch=0, epochs=1)
+    outcome = attempt(tmp_path, fits)
+    assert outcome.ended == DONE
+    tokens = [dict(arg.removeprefix("--").split("=") for arg in args) for args in fits.args]
+    assert [given.get("pretraining.batch_tokens") for given in tokens] == [None, "2048", "1024", "1024"]
+    assert [given.get("pretraining.accumulate") for given in tokens] == [None, "2", "4", "4"]
+    assert [given.get("data.batching.train") for given in tokens] == [None, None, None, "4"]
+    assert [h.options.get("pretraining.batch_tokens") for h in outcome.halved] == [2048, 1024, 1024]
+    assert outcome.args == fits.args[-1]  # its config says so
+
+
+def test_attempt_fails_where_no_row_of_its_pretraining_fits(tmp_path):
+    outcome = attempt(tmp_path, Fits(*[STAGE] * 9))
+    assert (outcome.ended, len(outcome.halved)) == (STAGE, 4)
+    assert outcome.halved[-1].options == {"pretraining.batch_tokens": 256, "pretraining.accumulate": 16}
+
+
+def test_attempt_goes_on_with_the_pretraining_that_it_was_begun_with(tmp_path):
+    """Other batches make another stage, and so another encoder: its config would be another one."""
+    attempt(tmp_path, Fits(STAGE, Ended("killed", "ended by its worker")))
+    put(CheckpointFolder(tmp_path / "trial" / "attempt-1" / "checkpoints"), epoch=2)
+    take_over(tmp_path / "trial" / "attempt-1", tmp_path / "trial" / "attempt-2")
+    fits = Fits(DONE, best_value=0.5, best_epoch=0, epochs=1)
+    outcome = attempt(tmp_path, fits, run="attempt-2")
+    assert {"--pretraining.batch_tokens=2048", "--pretraining.accumulate=2", "--data.batching.train=8"} < set(
+        fits.args[0]
+    )
+    assert len(outcome.halved) == 1
+
+
+def test_attempt_that_goes_on_knows_of_no_other_what_it_halved(tmp_path):
+    run_dir = tmp_path / "trial" / "attempt-3"
+    config_of(run_dir, train=8, eval=4)
+    attempt(tmp_path, Fits(OUT, Ended("killed", "ended by its worker")), run="attempt-2")  # on another machine
+    outcome = attempt(tmp_path, Fits(DONE, best_value=0.5, best_epoch=0, epochs=1), run="attempt-3")
+    assert outcome.halved == ()
 
 
 def test_attempt_fails_where_not_even_one_example_fits(tmp_path):
@@ -119,6 +127,12 @@ def test_attempt_goes_on_after_a_kill_from_outside_twice(tmp_path, kills, how):
 def test_attempt_goes_on_only_where_the_kill_came_from_outside(tmp_path, reason, how):
     fits = Fits(Ended("killed", reason), DONE, best_value=0.5, best_epoch=0, epochs=1)
     assert attempt(tmp_path, fits).ended.how == how
+
+
+def test_attempt_goes_on_however_often_its_worker_was_stopped(tmp_path):
+    stopped = Ended("killed", WORKER_STOPPED)
+    outcome = attempt(tmp_path, Fits(*[stopped] * 5, DONE, best_value=0.5, best_epoch=0, epochs=1))
+    assert (outcome.ended.how, outcome.kills) == ("trained", 0)
 
 
 @pytest.mark.parametrize(("mark", "how"), [(None, "trained"), ("pruned.json", "pruned")])
@@ -215,71 +229,6 @@ def test_attempt_takes_the_metrics_of_the_best_epoch(tmp_path):
     assert (outcome.best_epoch, outcome.epochs) == (1, 2)
     lowest = attempt(tmp_path / "other", Fits(Ended("refused", "x"), rows=rows), mode="min", objective="val_loss")
     assert lowest.value == 2.0
-
-
-def test_take_over_copies_the_run_with_its_last_whole_checkpoint(tmp_path):
-    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
-    config_of(old, train=8, eval=8)
-    (old / ".lock").write_text("held")
-    kept = CheckpointFolder(old / "checkpoints")
-    put(kept, epoch=2)
-    damaged = put(kept, epoch=3)
-    next(damaged.glob("*.safetensors")).write_bytes(b"cut")
-    assert take_over(old, new) == Kept(2, 30)
-    assert (new / "config.yaml").read_text() == (old / "config.yaml").read_text()
-    assert [entry.manifest.epoch for entry in CheckpointFolder(new / "checkpoints").entries("resume")] == [2]
-    assert not (new / ".lock").exists()
-
-
-def test_take_over_is_whole_or_nothing(tmp_path, monkeypatch):
-    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
-    config_of(old, train=8, eval=8)
-    put(CheckpointFolder(old / "checkpoints"), epoch=2)
-
-    def cut(source, target, **_):
-        Path(target).mkdir()
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copytree", cut)
-        with pytest.raises(OSError, match="No space"):
-            take_over(old, new)
-    assert not new.exists()
-    assert take_over(old, new) == Kept(2, 30)
-
-
-def test_take_over_is_not_of_a_checkpoint_that_a_stalled_worker_replaced_meanwhile(tmp_path, monkeypatch):
-    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
-    config_of(old, train=8, eval=8)
-    kept = CheckpointFolder(old / "checkpoints")
-    first, copytree = put(kept, epoch=2), shutil.copytree
-
-    def replaced(*args, **options):
-        if first.exists():
-            shutil.rmtree(first)
-            put(kept, epoch=3)
-        return copytree(*args, **options)
-
-    monkeypatch.setattr(shutil, "copytree", replaced)
-    with pytest.raises(FileNotFoundError):
-        take_over(old, new)
-    assert not new.exists()
-    assert take_over(old, new) == Kept(3, 40)
-
-
-def test_take_over_counts_only_epochs_that_ended(tmp_path):
-    old = tmp_path / "attempt-1"
-    config_of(old, train=8, eval=8)
-    put(CheckpointFolder(old / "checkpoints"), epoch=3, monitor=None, value=None)
-    assert take_over(old, tmp_path / "attempt-2") == Kept(2, 40)
-
-
-def test_take_over_leaves_nothing_where_there_is_no_checkpoint(tmp_path):
-    old, new = tmp_path / "attempt-1", tmp_path / "attempt-2"
-    config_of(old, train=8, eval=8)
-    assert take_over(old, new) is None
-    assert not new.exists()
-    assert take_over(tmp_path / "attempt-0", new) is None
 
 
 def test_written_config_is_that_of_the_run_in_a_folder_of_its_own(tmp_path):

@@ -12,13 +12,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
+from pretrain_runs import pretrain_options
 from tiny_runs import fit_options
 
 from redsm5.cli import main
 from redsm5.hpo import child, trial_process
-from redsm5.hpo.messages import Ended, Epoch, Stage, Task
-from redsm5.hpo.trial import FROM_OUTSIDE, config_text, run_attempt, take_over
+from redsm5.hpo.messages import NO_MEMORY, Ended, Epoch, Stage, Task
+from redsm5.hpo.taking_over import take_over
+from redsm5.hpo.trial import FROM_OUTSIDE, config_text, run_attempt
 from redsm5.hpo.trial_process import TrialProcess, oom_kills
 from redsm5.hpo.usage import Usage
 from redsm5.metrics_csv import read_epochs
@@ -342,7 +345,6 @@ class Said:
         ([Epoch(0, 0.5), "kernel kills one", -signal.SIGKILL], "out of memory"),
         (["kernel kills one", Epoch(0, 0.5), -signal.SIGKILL], "killed"),  # it was another process, hours ago
         (["kernel kills one", -signal.SIGTERM], "killed"),
-        (["kernel kills one", Ended("killed", "killed by SIGKILL")], "out of memory"),  # a stage of its pretraining
         (["kernel kills one", Ended("diverged", "diverged")], "diverged"),
     ],
 )
@@ -352,6 +354,64 @@ def test_kill_is_for_want_of_memory_where_the_kernel_has_killed_since_the_last_w
     monkeypatch.setattr(trial_process, "forked", lambda *_: contextlib.nullcontext((process, pipe)))
     monkeypatch.setattr(trial_process, "oom_kills", lambda: pipe.kills)
     assert Heard().process().run(Task((), "", "", "", "", 0.0)).how == how
+
+
+class Lines(Said):
+    """The same of a stage, which prints lines."""
+
+    def __init__(self, log, *messages):
+        super().__init__(*messages)
+        self.log = log
+
+    def poll(self, seconds):
+        while self.messages[0] == "kernel kills one":
+            self.messages.pop(0)
+            self.kills += 1
+        if self.messages[0] != "line":
+            return True
+        self.messages.pop(0)
+        with self.log.open("a") as file:
+            file.write("line\n")
+        return False
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (["line", "kernel kills one", -signal.SIGKILL], NO_MEMORY),
+        (["kernel kills one", "line", -signal.SIGKILL], 128 + signal.SIGKILL),  # it was another process
+        (["line", "kernel kills one", -signal.SIGTERM], 128 + signal.SIGTERM),
+        (["line", -signal.SIGKILL], 128 + signal.SIGKILL),
+    ],
+)
+def test_stage_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(monkeypatch, tmp_path, said, code):
+    pipe = Lines(tmp_path / "log", *said)
+    process = SimpleNamespace(join=lambda: None, exitcode=said[-1], pid=None)
+    monkeypatch.setattr(trial_process, "forked", lambda *_: contextlib.nullcontext((process, pipe)))
+    monkeypatch.setattr(trial_process, "oom_kills", lambda: pipe.kills)
+    assert Heard().process()._make(Stage(()), str(tmp_path / "log")) == code
+
+
+def test_stage_that_runs_out_of_memory_has_an_exit_code_of_its_own(
+    tiny_corpus_dir, tiny_encoder, tmp_path, monkeypatch, capsys
+):
+    def full(module, batch, index):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    sent = []
+    for name in ("end_with", "print_into", "leave_to_worker"):
+        monkeypatch.setattr(child, name, lambda *_: None)
+    monkeypatch.setattr("redsm5.modules.mlm.MLMModule.training_step", full)
+    args = pretrain_options(tiny_corpus_dir, tiny_encoder, tmp_path / "cache")[1:]
+    child.serve_stage(Stage(tuple(args)), "", SimpleNamespace(send=sent.append))
+    assert sent == [NO_MEMORY]
+    assert "out of memory: lower pretraining.batch_tokens" in capsys.readouterr().out
+
+
+def test_fit_whose_stage_ran_out_of_memory_says_of_what():
+    how, reason, detail = child.ending_of(lambda: NO_MEMORY, "log.txt")
+    assert (how, reason) == ("out of memory in pretraining", "out of memory")
+    assert detail == "a stage of its pretraining did not fit into memory; log.txt says more"
 
 
 def test_fit_that_its_worker_ended_is_never_out_of_memory(monkeypatch):

@@ -6,20 +6,22 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import yaml
 from checkpoint_samples import put
 from sqlalchemy.exc import OperationalError
 from stand_in import begin, fit, value_of
 
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.errors import MachineFault, UserError
-from redsm5.hpo import finish, results, worker
+from redsm5.hpo import finish, results, taking_over, worker
 from redsm5.hpo.attempts import LOST, RELEASED
-from redsm5.hpo.messages import Ended
+from redsm5.hpo.messages import Ended, Epoch
 from redsm5.hpo.records import read_records
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.slots import Slots
@@ -28,6 +30,7 @@ from redsm5.hpo.space.space import Fixed
 from redsm5.hpo.study import load_study
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.hpo.worker import Worker
+from redsm5.run.given import flat
 from redsm5.run.lock import LOCK, FolderHeld, Holder
 
 
@@ -127,6 +130,88 @@ def test_trial_that_every_job_is_too_short_for_fails_at_last(study, monkeypatch)
     assert records.ended[0].reason == "its worker was told to stop 2 times while it came no further"
 
 
+def config_of(study, number):
+    return flat(yaml.safe_load((trial_folder(study.folder, number) / "config.yaml").read_text(encoding="utf-8")))
+
+
+def is_drawn(report, config):
+    """Whether a config says what was drawn, which no default does."""
+    lr = report.settings["model.optimizer.lr"]
+    assert lr != 0.003
+    named = config["model.optimizer.class_path"].rpartition(".")[2]
+    return (named, config["model.optimizer.init_args.lr"]) == (report.settings["model.optimizer"], lr)
+
+
+def test_trial_that_is_given_up_before_a_checkpoint_leaves_the_config_that_was_drawn(study, monkeypatch):
+    """What fits into memory is not asked once more: here that is what ends its workers."""
+    monkeypatch.setattr(worker, "MOST_DEATHS", 2)
+    real = worker.trial_args
+
+    def dies(space, params, args, bounds, training_posts):
+        if bounds is not None:
+            raise KeyError("bounds")
+        return real(space, params, args, bounds, training_posts)
+
+    monkeypatch.setattr(worker, "trial_args", dies)
+    study.optuna.set_user_attr("redsm5:budget", 1)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="bounds"):
+            work(study)
+    (failed,) = work(study).ended
+    assert (failed.state, failed.reason) == ("FAIL", "its worker died 2 times")
+    assert is_drawn(failed, config_of(study, 0))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_trial_that_is_refused_leaves_the_config_that_was_drawn_or_none(study, monkeypatch, known):
+    real = worker.trial_args
+
+    def refuses(space, params, args, bounds, training_posts):
+        if bounds is not None or not known:
+            raise UserError("the draw is wrong")
+        return real(space, params, args, bounds, training_posts)
+
+    monkeypatch.setattr(worker, "trial_args", refuses)
+    study.optuna.set_user_attr("redsm5:budget", 1)
+    (failed,) = work(study).ended
+    assert failed.reason == "refused: the draw is wrong"
+    assert reports(study) == [0]
+    if known:
+        assert is_drawn(failed, config_of(study, 0))
+    else:
+        assert not (trial_folder(study.folder, 0) / "config.yaml").exists()
+
+
+def test_notes_of_a_trial_say_the_batches_that_it_was_begun_with(study, monkeypatch):
+    """On a machine with less memory, whose reasons this one does not know."""
+
+    def begun_elsewhere(self, task):
+        fit(self, task)
+        path = Path(task.run_dir) / "config.yaml"
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config["data"]["batching"]["init_args"]["train"] = 2
+        config["trainer"]["accumulate_grad_batches"] = 4
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+        raise KeyboardInterrupt
+
+    real = worker.trial_args
+
+    def noted(*args, **options):
+        made, notes = real(*args, **options)
+        return made, {**notes, "memory": "8 posts of 4 windows fit a batch", "step": "a quarter"}
+
+    monkeypatch.setattr(worker, "trial_args", noted)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", begun_elsewhere)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+    first, second, _ = work(study).ended
+    assert first.notes == {"batch": 2, "accumulation": 4, "step": "a quarter"}
+    assert second.notes == {
+        "batch": 8, "accumulation": 1, "memory": "8 posts of 4 windows fit a batch", "step": "a quarter"
+    }  # fmt: skip
+
+
 def test_trained_trial_without_a_value_of_an_objective_has_failed_and_says_of_which(study):
     several = replace(study, plan=replace(study.plan, objectives=["val_f1_macro", "val_hit_at_1", "peak_memory"]))
     records = work(several)
@@ -146,11 +231,24 @@ def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, e
         patch.setattr(TrialProcess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
             work(study)
-    monkeypatch.setattr(worker, "take_over", refuse)
+    monkeypatch.setattr(taking_over, "take_over", refuse)
     lines = []
     records = work(study, lines.append)
     assert [report.state for report in records.ended] == ["COMPLETE"] * 3
     assert "attempt-1 cannot be gone on from" in "".join(lines)
+
+
+def test_fit_is_told_when_the_lease_of_its_worker_ends(study, monkeypatch):
+    told = []
+
+    def asks(self, task):
+        told.append((self._lease(), time.monotonic()))
+        return fit(self, task)
+
+    monkeypatch.setattr(TrialProcess, "run", asks)
+    work(study)
+    assert [alive.lease for alive, _ in told] == [60.0] * 3
+    assert all(0 < alive.until - now <= 60.0 for alive, now in told)
 
 
 def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, monkeypatch):
@@ -167,6 +265,31 @@ def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, m
     folder = trial_folder(study.folder, 0)
     assert len(list(folder.glob("attempt-*"))) == 2
     assert len(list(folder.glob("attempt-*/checkpoints"))) == 1
+
+
+def test_worker_that_goes_on_from_an_older_attempt_takes_over_what_that_one_reported(study, monkeypatch):
+    """The newest one did not see its folder, and began anew."""
+
+    def interrupted(self, task):
+        reached, at = (2, 0.25) if task.run_dir.endswith("attempt-1") else (0, 0.125)
+        Path(task.run_dir).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(task.args[1], Path(task.run_dir) / "config.yaml")
+        put(CheckpointFolder(Path(task.run_dir) / "checkpoints"), epoch=reached)
+        for epoch in range(reached + 1):
+            self._on_epoch(Epoch(epoch, at))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+        patch.setattr(worker, "furthest", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+    work(study)
+    third = study.optuna.get_trials()[2]
+    assert [third.intermediate_values[epoch] for epoch in range(3)] == [0.25] * 3
+    assert third.intermediate_values.keys() == {0, 1, 2, 3}
 
 
 def test_result_whose_answer_was_cut_off_is_still_this_workers(study, monkeypatch):

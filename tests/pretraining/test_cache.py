@@ -2,12 +2,14 @@ import json
 import multiprocessing
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from redsm5.pretraining import cache
 from redsm5.pretraining.cache import StageFolder, aside, evict, made_once
 from redsm5.pretraining.record import RECORD
-from redsm5.run.lock import run_lock
+from redsm5.run.lock import FolderHeld, run_lock
 
 
 def made(folder, *, epochs=1, size=1000, used=0.0):
@@ -64,6 +66,34 @@ def test_of_three_processes_that_want_a_stage_one_makes_it(tmp_path, capfd):
     assert [process.exitcode for process in workers] == [0, 0, 0]
     assert len((tmp_path / "log").read_text().splitlines()) == 1
     assert "waiting for a stage that another process makes" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "locked", "words"),
+    [
+        (False, True, 4),
+        (True, True, 4),  # the lock of a file system goes with its process, on whatever host
+        (True, False, 1),  # nobody knows whether that one lives: who waits for it falls silent
+    ],
+)
+def test_process_that_waits_says_so_each_minute_while_the_other_one_lives(
+    tmp_path, monkeypatch, capsys, elsewhere, locked, words
+):
+    """Who hears nothing of a trial takes it for stuck; a stage may take hours."""
+    stage, clock = StageFolder(tmp_path / "dapt-a"), [1000.0]
+
+    def sleep(seconds):
+        clock[0] += seconds
+        if clock[0] >= 1000.0 + 3.5 * 60:
+            made(tmp_path / "dapt-a")
+
+    def held(path):
+        raise FolderHeld("process 7 on host h is at work", elsewhere=elsewhere, locked=locked)
+
+    monkeypatch.setattr(cache, "run_lock", held)
+    monkeypatch.setattr(cache, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    assert made_once(stage, 1, lambda: pytest.fail("made twice")) == stage.epoch(1)
+    assert capsys.readouterr().err.count("waiting for a stage that another process makes: process 7 on host h") == words
 
 
 def dying_worker(folder):

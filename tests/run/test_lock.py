@@ -13,7 +13,7 @@ import pytest
 
 from redsm5.errors import UserError
 from redsm5.run import lock
-from redsm5.run.lock import LOCK, Holder, boot_id, run_lock
+from redsm5.run.lock import LOCK, FolderHeld, Holder, boot_id, run_lock
 
 HOLD = """
 import sys, time
@@ -59,8 +59,13 @@ def dead_pid():
 
 def test_a_second_process_is_refused_with_the_pid_and_host_of_the_first(held, tmp_path):
     said = rf"^process {held.pid} on host {socket.gethostname()} is at work in {tmp_path} since \d{{4}}-.*; wait for it"
-    with pytest.raises(UserError, match=said), run_lock(tmp_path):
+    with pytest.raises(FolderHeld, match=said) as refused, run_lock(tmp_path):
         pass
+    assert refused.value.lives
+    write_holder(tmp_path, host="elsewhere")
+    with pytest.raises(FolderHeld, match="on host elsewhere") as refused, run_lock(tmp_path):
+        pass
+    assert refused.value.lives  # the file system says so
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -106,10 +111,11 @@ def test_without_flock_a_living_process_is_refused(no_flock, held, tmp_path):
 def test_without_flock_another_host_is_refused_with_what_to_do(no_flock, tmp_path):
     write_holder(tmp_path, host="elsewhere", pid=dead_pid())
     with (
-        pytest.raises(UserError, match=rf"on host elsewhere .* or remove {tmp_path}/.lock if that"),
+        pytest.raises(FolderHeld, match=rf"on host elsewhere .* or remove {tmp_path}/.lock if that") as refused,
         run_lock(tmp_path),
     ):
         pass
+    assert not refused.value.lives
     (tmp_path / LOCK).unlink()
     with run_lock(tmp_path), pytest.raises(UserError, match=f"process {os.getpid()} "), run_lock(tmp_path):
         pass

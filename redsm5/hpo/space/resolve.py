@@ -25,7 +25,7 @@ LONG_POST = 32
 
 
 def trial_args(
-    space: Space, params: Mapping[str, Value], args: Sequence[str], bounds: Bounds, training_posts: int
+    space: Space, params: Mapping[str, Value], args: Sequence[str], bounds: Bounds | None, training_posts: int
 ) -> tuple[list[str], dict[str, Any]]:
     """The options of ``redsm5 fit`` for a draw.
 
@@ -33,7 +33,7 @@ def trial_args(
         space: The space.
         params: Values by name.
         args: Options of the base config, as on the command line.
-        bounds: What fits.
+        bounds: What fits; None for the batch that was drawn, whatever fits.
         training_posts: Posts of the training part.
 
     Returns:
@@ -103,7 +103,7 @@ def _batch(
     args: Sequence[str],
     chosen: Mapping[str, Value],
     resolved: Mapping[str, Value],
-    bounds: Bounds,
+    bounds: Bounds | None,
     training_posts: int,
     notes: dict[str, Any],
 ) -> dict[str, Value]:
@@ -138,7 +138,7 @@ def _budget(
     args: Sequence[str],
     chosen: Mapping[str, Value],
     resolved: Mapping[str, Value],
-    bounds: Bounds,
+    bounds: Bounds | None,
     notes: dict[str, Any],
 ) -> dict[str, Value]:
     tokens, accumulation = _whole(resolved, "data.batching.train_tokens"), _whole(resolved, ACCUMULATE)
@@ -160,8 +160,10 @@ def _changed(found: dict[str, Value], resolved: Mapping[str, Value]) -> dict[str
 
 
 def _known(
-    args: Sequence[str], chosen: Mapping[str, Value], resolved: Mapping[str, Value], bounds: Bounds, wanted: int
+    args: Sequence[str], chosen: Mapping[str, Value], resolved: Mapping[str, Value], bounds: Bounds | None, wanted: int
 ) -> Known | None:
+    if bounds is None:
+        return None
     key = Key(
         encoder=str(resolved["model.encoder.id"]),
         max_length=_whole(resolved, "data.max_length"),
