@@ -161,7 +161,7 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
         known = patiently(lambda: read_records(study.optuna), PATIENCE)
         if known.ended:
             _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
-        with Board(study, known) as board:
+        with Board(study, known, works=start is None) as board:
             if start is None:
                 worker = Worker(study, board.note)
                 worker.work(board.update)

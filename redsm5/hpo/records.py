@@ -30,11 +30,13 @@ class Records:
         ended: Reports of those that have ended, by number.
         running: Numbers of those that run, or wait to be taken up again.
         lost: Attempts whose worker was gone.
+        at_work: Numbers of those that a worker is at, on whatever machine, alive or not yet found dead.
     """
 
     ended: tuple[TrialReport, ...]
     running: tuple[int, ...]
     lost: int
+    at_work: tuple[int, ...] = ()
 
     def below(self, budget: int) -> int:
         """How many of those that have ended are of this budget: an earlier one may have been larger."""
@@ -56,12 +58,19 @@ def read_records(study: optuna.Study) -> Records:
             continue
         if is_lost(trial):
             lost += 1
+    at_work: set[int] = set()
             running.add(slot)
         elif trial.state.is_finished():
             ended[slot] = report_of(trial)
         else:
             running.add(slot)
-    return Records(tuple(ended[slot] for slot in sorted(ended)), tuple(sorted(running - ended.keys())), lost)
+            at_work.add(slot)
+    return Records(
+        tuple(ended[slot] for slot in sorted(ended)),
+        tuple(sorted(running - ended.keys())),
+        lost,
+        tuple(sorted(at_work - ended.keys())),
+    )
 
 
 def report_of(trial: FrozenTrial) -> TrialReport:
