@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redsm5.errors import UserError
+from redsm5.shipped import shipped
 
 if TYPE_CHECKING:
     from redsm5.hpo.board import Board
@@ -97,10 +98,12 @@ def run(args: argparse.Namespace) -> int:
     given = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     config = list(args.config)
     if not any(arg.split("=")[0] == "--config" for arg in config):
-        if Path(DEFAULT_CONFIG).is_file():
-            config = ["--config", DEFAULT_CONFIG, *config]
+        if (default := shipped(DEFAULT_CONFIG)).is_file():
+            config = ["--config", str(default), *config]
         elif args.action is None:
-            raise UserError(f"there is no {DEFAULT_CONFIG} here; give a config with --config FILE")
+            raise UserError(
+                f"there is no {DEFAULT_CONFIG} here; run in a checkout of redsm5, or give a config with --config FILE"
+            )
     import optuna
 
     from redsm5.hpo.settings import read_settings
