@@ -27,7 +27,7 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
 from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
-from redsm5.hpo.retention import attempt_folders, prune_earlier, refit_run, search_bytes, trial_folder
+from redsm5.hpo.retention import attempt_folders, prune_earlier, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
@@ -161,7 +161,9 @@ class Worker:
             if outcome.ended.how == "machine":
                 raise MachineFault(outcome.ended.detail)
             report = self._report(attempt, params, notes, outcome, clock, run_dir)
-            refit = refit_run(self.study.folder, claim.slot)
+            # From where the fit is run, as in best.yaml: the folder of the study may be renamed, and has other paths on
+            # other machines.
+            refit = Path("runs", f"{self.study.settings.label}-{claim.slot:05d}")
             keep_result(run_dir, report, config_text(folder, run_dir, refit, outcome.args))
             insist(lambda: self._finish(attempt, report), until=lambda: beating.is_lost)
             publish(self.study.folder, report)
