@@ -199,8 +199,9 @@ def _run_workers(study: Study, start: Start, board: Board, before: Records) -> N
     from redsm5.hpo.records import read_records
     from redsm5.hpo.storage import Away, reaching
     from redsm5.hpo.workers import Progress, Workers
+    from redsm5.report.study_models import TrialReport
 
-    settings = study.settings
+    settings, reports = study.settings, dict[int, TrialReport]()
     progress = Progress(len(before.ended), before.below(settings.n_trials), settings.n_trials)
 
     def look() -> Progress:
@@ -208,7 +209,7 @@ def _run_workers(study: Study, start: Start, board: Board, before: Records) -> N
         records = before
         with suppress(Away), reaching():  # the workers have patience, and so has this
             budget = study.budget()
-            records = read_records(study.optuna)
+            records = read_records(study.optuna, reports)
             board.update(records)
             progress = Progress(len(records.ended), records.below(budget), budget)
         refuse_failing(records, before, settings.max_failed, study.folder)

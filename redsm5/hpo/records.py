@@ -47,10 +47,18 @@ class Records:
         return [report for report in self.ended if report.state == state]
 
 
-def read_records(study: optuna.Study) -> Records:
-    """All trials, as the database has them now."""
+def read_records(study: optuna.Study, known: dict[int, TrialReport] | None = None) -> Records:
+    """All trials, as the database has them now.
+
+    Args:
+        study: In the database.
+        known: Reports that were read before, by the id of their attempt, which never change; added to. Checking those
+            of 1,000 trials takes as long as a short epoch.
+    """
+    known = {} if known is None else known
     ended: dict[int, TrialReport] = {}
     running: set[int] = set()
+    at_work: set[int] = set()
     lost = 0
     for trial in study.get_trials(deepcopy=False):
         slot = trial.system_attrs.get(SLOT)
@@ -58,10 +66,11 @@ def read_records(study: optuna.Study) -> Records:
             continue
         if is_lost(trial):
             lost += 1
-    at_work: set[int] = set()
             running.add(slot)
         elif trial.state.is_finished():
-            ended[slot] = report_of(trial)
+            if trial._trial_id not in known:
+                known[trial._trial_id] = report_of(trial)
+            ended[slot] = known[trial._trial_id]
         else:
             running.add(slot)
             at_work.add(slot)
