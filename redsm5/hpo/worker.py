@@ -324,7 +324,7 @@ class Clock:
 
 def _above_now(run_dir: Path, outcome: Outcome) -> int:
     """Bytes that the checkpoints of a run took above what they take now, while old ones lay beside new ones."""
-    most = outcome.training.get("checkpoints", {}).get("peak_bytes", 0)
+    most: int = outcome.training.get("checkpoints", {}).get("peak_bytes", 0)
     return max(0, most - CheckpointFolder(run_dir / "checkpoints").bytes())
 
 
