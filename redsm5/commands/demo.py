@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from redsm5.errors import UserError
+from redsm5.shipped import shipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the steps as a user would type them; returns the exit code."""
     name = "hpo-demo" if args.search else "demo"
-    out, config = Path(args.out or f"runs/{name}"), args.config or f"configs/{name}.yaml"
+    out, config = Path(args.out or f"runs/{name}"), args.config or str(shipped(f"configs/{name}.yaml"))
     if not Path(config).is_file():
         raise UserError(f"there is no config {config}; run in a checkout of redsm5, or add --config FILE")
     started = time.monotonic()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redsm5.errors import UserError
+from redsm5.shipped import shipped
 
 if TYPE_CHECKING:
     from redsm5.hpo.board import Board
@@ -97,10 +98,12 @@ def run(args: argparse.Namespace) -> int:
     given = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     config = list(args.config)
     if not any(arg.split("=")[0] == "--config" for arg in config):
-        if Path(DEFAULT_CONFIG).is_file():
-            config = ["--config", DEFAULT_CONFIG, *config]
+        if (default := shipped(DEFAULT_CONFIG)).is_file():
+            config = ["--config", str(default), *config]
         elif args.action is None:
-            raise UserError(f"there is no {DEFAULT_CONFIG} here; give a config with --config FILE")
+            raise UserError(
+                f"there is no {DEFAULT_CONFIG} here; run in a checkout of redsm5, or give a config with --config FILE"
+            )
     import optuna
 
     from redsm5.hpo.settings import read_settings
@@ -161,7 +164,7 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
         known = patiently(lambda: read_records(study.optuna), PATIENCE)
         if known.ended:
             _say(f"going on with {settings.folder}: {len(known.ended)} of {settings.n_trials} trials have ended")
-        with Board(study, known) as board:
+        with Board(study, known, works=start is None) as board:
             if start is None:
                 worker = Worker(study, board.note)
                 worker.work(board.update)
@@ -196,8 +199,9 @@ def _run_workers(study: Study, start: Start, board: Board, before: Records) -> N
     from redsm5.hpo.records import read_records
     from redsm5.hpo.storage import Away, reaching
     from redsm5.hpo.workers import Progress, Workers
+    from redsm5.report.study_models import TrialReport
 
-    settings = study.settings
+    settings, reports = study.settings, dict[int, TrialReport]()
     progress = Progress(len(before.ended), before.below(settings.n_trials), settings.n_trials)
 
     def look() -> Progress:
@@ -205,7 +209,7 @@ def _run_workers(study: Study, start: Start, board: Board, before: Records) -> N
         records = before
         with suppress(Away), reaching():  # the workers have patience, and so has this
             budget = study.budget()
-            records = read_records(study.optuna)
+            records = read_records(study.optuna, reports)
             board.update(records)
             progress = Progress(len(records.ended), records.below(budget), budget)
         refuse_failing(records, before, settings.max_failed, study.folder)

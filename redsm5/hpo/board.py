@@ -30,10 +30,12 @@ class Board:
     Args:
         study: The study.
         known: Trials that had ended before; they are not shown.
+        works: Whether this process is a worker itself, which has no trial while it shows one that has ended.
     """
 
-    def __init__(self, study: Study, known: Records) -> None:
+    def __init__(self, study: Study, known: Records, *, works: bool) -> None:
         self.study = study
+        self._between = int(works)
         self._shown = {report.trial for report in known.ended}
         self._direction = study.plan.direction.name.lower()
         self._said = time.monotonic()
@@ -85,7 +87,6 @@ class Board:
             self.tell(text)
 
     def _summary(self, records: Records) -> str:
-        settings = self.study.settings
         if time.monotonic() - self._measured > BETWEEN_DISKS:
             self._measured, self._disk = time.monotonic(), disk_bytes(self.study.folder)
-        return summary(records, self._budget, self._direction, self._disk, workers=settings.workers)
+        return summary(records, self._budget, self._direction, self._disk, between=self._between)

@@ -30,11 +30,13 @@ class Records:
         ended: Reports of those that have ended, by number.
         running: Numbers of those that run, or wait to be taken up again.
         lost: Attempts whose worker was gone.
+        at_work: Numbers of those that a worker is at, on whatever machine, alive or not yet found dead.
     """
 
     ended: tuple[TrialReport, ...]
     running: tuple[int, ...]
     lost: int
+    at_work: tuple[int, ...] = ()
 
     def below(self, budget: int) -> int:
         """How many of those that have ended are of this budget: an earlier one may have been larger."""
@@ -45,10 +47,18 @@ class Records:
         return [report for report in self.ended if report.state == state]
 
 
-def read_records(study: optuna.Study) -> Records:
-    """All trials, as the database has them now."""
+def read_records(study: optuna.Study, known: dict[int, TrialReport] | None = None) -> Records:
+    """All trials, as the database has them now.
+
+    Args:
+        study: In the database.
+        known: Reports that were read before, by the id of their attempt, which never change; added to. Checking those
+            of 1,000 trials takes as long as a short epoch.
+    """
+    known = {} if known is None else known
     ended: dict[int, TrialReport] = {}
     running: set[int] = set()
+    at_work: set[int] = set()
     lost = 0
     for trial in study.get_trials(deepcopy=False):
         slot = trial.system_attrs.get(SLOT)
@@ -58,10 +68,18 @@ def read_records(study: optuna.Study) -> Records:
             lost += 1
             running.add(slot)
         elif trial.state.is_finished():
-            ended[slot] = report_of(trial)
+            if trial._trial_id not in known:
+                known[trial._trial_id] = report_of(trial)
+            ended[slot] = known[trial._trial_id]
         else:
             running.add(slot)
-    return Records(tuple(ended[slot] for slot in sorted(ended)), tuple(sorted(running - ended.keys())), lost)
+            at_work.add(slot)
+    return Records(
+        tuple(ended[slot] for slot in sorted(ended)),
+        tuple(sorted(running - ended.keys())),
+        lost,
+        tuple(sorted(at_work - ended.keys())),
+    )
 
 
 def report_of(trial: FrozenTrial) -> TrialReport:

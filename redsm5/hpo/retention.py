@@ -25,7 +25,7 @@ def trial_folder(study: Path, number: int) -> Path:
 
 
 def refit_run(study: Path, number: int) -> Path:
-    """Folder of the run of a trial's config as a fit trains it again, unless told otherwise."""
+    """Folder of the run of a trial's config that was trained again for an export or an ensemble."""
     return study / REFITS / f"{number:05d}"
 
 

@@ -16,6 +16,7 @@ from redsm5.errors import UserError
 from redsm5.hpo.objectives import ONE_OBJECTIVE, Objective, objectives_of
 from redsm5.run.given import given_configs
 from redsm5.run.sentences import config_sentence
+from redsm5.shipped import shipped
 
 SECTION = "hpo"
 SHIPPED = ("space", "quick", "peft", "cpu")
@@ -109,10 +110,9 @@ class HpoSettings:
     def space_file(self) -> Path:
         """File of the space: as it is named, or one that is shipped."""
         named = Path(self.space).expanduser()
-        if named.exists() or self.space not in SHIPPED:
+        if named.exists():
             return named
-        below = Path("configs", "hpo", f"{self.space}.yaml")
-        return below if below.exists() else Path(__file__).parents[2] / below
+        return shipped(f"configs/hpo/{self.space}.yaml" if self.space in SHIPPED else self.space)
 
     @property
     def pruned_by(self) -> Monitor:

@@ -38,14 +38,22 @@ def values_words(objectives: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {said.get(name, '{:.4f}').format(value)}" for name, value in objectives.items())
 
 
-def summary(records: Records, budget: int, direction: str, disk: int, *, workers: int) -> str:
-    """Counts, best value, rate, time that is left, and disk, in a line."""
+def summary(records: Records, budget: int, direction: str, disk: int, *, between: int = 0) -> str:
+    """Counts, best value, rate, time that is left, and disk, in a line.
+
+    Args:
+        records: The trials.
+        budget: How many there are to be.
+        direction: Of the main objective.
+        disk: Bytes of the folder.
+        between: Workers that are known to be between two trials.
+    """
     counts = [f"{len(records.of(state))} {name}" for state, name in NAMES.items()]
     parts = [f"{len(records.ended)} of {budget} trials ended ({', '.join(counts)}, {len(records.running)} begun)"]
     ranked = best_first(records.ended, direction)
     if ranked:
         parts.append(f"best {ranked[0].value:.4f} (trial {ranked[0].trial})")
-    rate = trials_per_second(records.ended, workers)
+    rate = trials_per_second(records.ended, len(records.at_work) + between)
     if rate:
         left = max(budget - len(records.ended), 0) / rate
         parts.append(f"{60 * rate:.3g} trials a minute, {span(left)} left")
@@ -60,6 +68,10 @@ def trials_per_second(ended: Sequence[TrialReport], workers: int) -> float | Non
     """Of the trials that ended last; None before two have.
 
     By the time that trials take and the number of workers, not by the clock: a study rests.
+
+    Args:
+        ended: Trials that have ended, whoever ran them.
+        workers: Of all machines: as many as trials are held now. Where none is, as if there were one.
     """
     recent = sorted(ended, key=lambda report: report.created)[-RECENT:]
     if len(recent) < 2:
@@ -84,7 +96,7 @@ def span(seconds: float) -> str:
 def lines(records: Records, budget: int, direction: str, disk: int, reasons: dict[str, int]) -> list[str]:
     """What ``redsm5 hpo status`` prints."""
     ranked = best_first(records.ended, direction)
-    found = [summary(records, budget, direction, disk, workers=len(records.running))]
+    found = [summary(records, budget, direction, disk)]
     found += [f"  failed: {count} x {reason}" for reason, count in reasons.items()]
     found += [trial_line(report, None) for report in ranked[:5]]
     if records.ended:

@@ -17,6 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import JsonValue
 
+from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.space import disk_fails
 from redsm5.errors import MachineFault, UserError
 from redsm5.hpo.attempts import LOST, RELEASED, Kept
@@ -28,7 +29,7 @@ from redsm5.hpo.messages import Ended, Epoch, Started
 from redsm5.hpo.objectives import Objective
 from redsm5.hpo.records import PEAK, REPORT, Records, read_records
 from redsm5.hpo.results import disk_fault, keep_result, publish, tidy
-from redsm5.hpo.retention import prune_earlier, refit_run, search_bytes, trial_folder
+from redsm5.hpo.retention import prune_earlier, search_bytes, trial_folder
 from redsm5.hpo.space.draw import draw, settings
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.hpo.storage import Away, DatabaseAway, insist, patiently, reaching
@@ -71,9 +72,11 @@ class Worker:
         self.leases = patiently(lambda: Leases(study.storage, study.id, lease_seconds=lease), PATIENCE)
         self.bounds = study.bounds(tell)
         self.sampling = patiently(study.sampling, PATIENCE)
-        self._before = patiently(lambda: read_records(study.optuna), PATIENCE) if alone else None
+        self._reports: dict[int, TrialReport] = {}
+        self._before = patiently(lambda: read_records(study.optuna, self._reports), PATIENCE) if alone else None
         self._removed: set[int] = set()
-        self._peak = 0
+        self._peak, self._above = 0, 0
+        self._clock = Clock()
 
     def work(self, ended: Callable[[Records], None] = lambda _: None) -> Records:
         """Run trials until all of the budget have ended, by whomever.
@@ -95,6 +98,7 @@ class Worker:
                     raise DatabaseAway(f"the database does not answer: {away}; the same command goes on") from away
                 self.tell(f"the database does not answer ({away}); trying again")
                 time.sleep(WAIT)
+                self._clock = Clock()
                 continue
             if records is not None:
                 return records
@@ -106,20 +110,25 @@ class Worker:
         claim = self.leases.claim(budget)
         if claim is None:
             held = self.leases.held()
-            with reaching():
-                records = read_records(self.study.optuna)
+            records = self._read()
             if records.below(budget) >= budget and not held:
                 return records
             time.sleep(WAIT)
+            self._clock = Clock()
             return None
-        if self._trial(claim):
-            with reaching():
-                records = read_records(self.study.optuna)
-            self._prune_disk(records)
-            ended(records)
-            if self._before is not None:
-                refuse_failing(records, self._before, self.study.settings.max_failed, self.study.folder)
+        if not self._trial(claim):
+            self._clock = Clock()
+            return None
+        records = self._read()
+        self._prune_disk(records)
+        ended(records)
+        if self._before is not None:
+            refuse_failing(records, self._before, self.study.settings.max_failed, self.study.folder)
         return None
+
+    def _read(self) -> Records:
+        with reaching():
+            return read_records(self.study.optuna, self._reports)
 
     def _trial(self, claim: Claim) -> bool:
         """Run a trial; whether it ended here, and not with another worker."""
@@ -145,7 +154,7 @@ class Worker:
     def _ended(self, claim: Claim) -> bool:
         folder = trial_folder(self.study.folder, claim.slot)
         run_dir = folder / f"attempt-{claim.token}"
-        clock = Clock()
+        clock = self._clock
         process = TrialProcess(
             lambda message: begun(message),
             lambda epoch: tell(epoch),
@@ -160,13 +169,17 @@ class Worker:
             if kept is not None:  # in the database is who goes on from them: a worker that is stalled is not
                 prune_earlier(run_dir)
             begun, tell = self._tellers(attempt, beating, clock)
-            outcome, params, notes = self._run(attempt, folder, run_dir, process)
+            outcome, params, notes = self._run(attempt, folder, run_dir, process, clock)
             if process.was_ended:
                 return False
             if outcome.ended.how == "machine":
                 raise MachineFault(outcome.ended.detail)
             report = self._report(attempt, params, notes, outcome, clock, run_dir)
-            refit = refit_run(self.study.folder, claim.slot)
+            self._clock = Clock()  # what is left to do for this trial is noted with the next one
+            self._above = _above_now(run_dir, outcome)
+            # From where the fit is run, as in best.yaml: the folder of the study may be renamed, and has other paths on
+            # other machines.
+            refit = Path("runs", f"{self.study.settings.label}-{claim.slot:05d}")
             keep_result(run_dir, report, config_text(folder, run_dir, refit, outcome.args))
             insist(lambda: self._finish(attempt, report), until=lambda: beating.is_lost)
             publish(self.study.folder, report)
@@ -185,17 +198,18 @@ class Worker:
 
         def begun(message: Started) -> None:
             clock.started(message)
-            insist(lambda: self.leases.forget(attempt, message.epoch), until=lambda: beating.is_lost)
+            with clock.timed("told"):
+                insist(lambda: self.leases.forget(attempt, message.epoch), until=lambda: beating.is_lost)
 
         def tell(epoch: Epoch) -> bool:
-            with clock.timed("storage"):
+            with clock.timed("told"):
                 insist(lambda: self.leases.report(attempt, epoch.number, epoch.value), until=lambda: beating.is_lost)
                 return insist(lambda: self.sampling.prunes(attempt), until=lambda: beating.is_lost)
 
         return begun, tell
 
     def _run(
-        self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess
+        self, attempt: Attempt, folder: Path, run_dir: Path, process: TrialProcess, clock: Clock
     ) -> tuple[Outcome, dict[str, Any], dict[str, Any]]:
         plan = self.study.plan
         options = partial(
@@ -213,7 +227,8 @@ class Worker:
             ended = ended or Ended("refused", f"refused: {error}", str(error))
         notes = _without_reasons(notes, batches_of(run_dir))
         fit = process.run if ended is None else lambda _, how=ended: how
-        outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit, self.tell)
+        with clock.timed("fits"):
+            outcome = run_attempt(args, folder, run_dir, plan.objective, plan.pruned_by, plan.mode, fit, self.tell)
         if ended is not None:  # also where its run had come to its end, and nobody lived to tell
             outcome = replace(outcome, ended=ended)
         return outcome, attempt.params, _as_ran(notes, batches_of(run_dir))
@@ -272,7 +287,7 @@ class Worker:
                 pretraining=clock.seconds["pretraining"],
                 start=clock.seconds["start"],
                 fits=outcome.seconds,
-                storage=clock.seconds["storage"],
+                storage=clock.storage(),
             ),
             memory_gb=ended.memory_gb,
             worker=f"{socket.gethostname()}:{os.getpid()}",
@@ -280,7 +295,7 @@ class Worker:
         )
 
     def _prune_disk(self, records: Records) -> None:
-        used = search_bytes(self.study.folder)
+        used = search_bytes(self.study.folder) + self._above
         if used > 1.02 * self._peak:  # not every byte more is worth a transaction
             self._peak = used
             with suppress(Away), reaching():
@@ -291,10 +306,11 @@ class Worker:
 
 
 class Clock:
-    """Seconds by what was done."""
+    """Seconds of a worker by what was done, since it made its last report or had nothing to do."""
 
     def __init__(self) -> None:
-        self.seconds = {"sampling": 0.0, "pretraining": 0.0, "start": 0.0, "storage": 0.0}
+        self._began = time.monotonic()
+        self.seconds = {"sampling": 0.0, "pretraining": 0.0, "start": 0.0, "fits": 0.0, "told": 0.0}
 
     def started(self, message: Started) -> None:
         """Note how long the start of a fit took; the last one counts."""
@@ -309,6 +325,17 @@ class Clock:
             yield
         finally:
             self.seconds[what] += time.monotonic() - began
+
+    def storage(self) -> float:
+        """All but the sampler and the fits, with what fits have waited for while an epoch was told."""
+        passed = time.monotonic() - self._began
+        return max(0.0, passed - self.seconds["sampling"] - self.seconds["fits"] + self.seconds["told"])
+
+
+def _above_now(run_dir: Path, outcome: Outcome) -> int:
+    """Bytes that the checkpoints of a run took above what they take now, while old ones lay beside new ones."""
+    most: int = outcome.training.get("checkpoints", {}).get("peak_bytes", 0)
+    return max(0, most - CheckpointFolder(run_dir / "checkpoints").bytes())
 
 
 def _objectives(searched: Sequence[Objective], outcome: Outcome) -> dict[str, float | None]:

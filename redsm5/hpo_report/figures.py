@@ -216,7 +216,7 @@ def time_parts(report: SearchReport) -> list[tuple[str, float]]:
         ("training and evaluation", training),
         ("pretraining", seconds["pretraining"]),
         ("start", seconds["start"]),
-        ("storage and pruner", seconds["storage"]),
+        ("storage, pruner and files", seconds["storage"]),
         ("sampler", seconds["sampling"]),
     ]
 

@@ -89,7 +89,7 @@ class Candidate(Frozen):
 class Storage(Frozen):
     """Bytes of the folder of the study."""
 
-    peak: int = Field(ge=0, description="The most that the search took in it.")
+    peak: int = Field(ge=0, description="The most that the search took in it, as seen after each trial.")
     now: int = Field(ge=0, description="What it takes now, with all that was made after the search.")
     kinds: dict[str, int] = Field(description="The same by what is stored.")
 

@@ -134,8 +134,8 @@ def _of_search(report: SearchReport) -> Iterator[Section]:
         )
     yield Section(
         "Storage",
-        "Of the study's folder on this machine. The peak leaves out what was made after the search: refits, ensembles, "
-        "this report.",
+        "Of the study's folder on this machine. The peak was looked at after each trial, with its checkpoints as they "
+        "were at their most; it leaves out caches, and what was made after the search: refits, ensembles, this report.",
         storage.storage_table(report),
         partial(figures.stored, report) if report.storage.now else None,
     )

@@ -17,7 +17,9 @@ EndState = Literal["COMPLETE", "PRUNED", "FAIL"]
 class TrialSeconds(Frozen):
     """Where the time of a trial went, in seconds."""
 
-    sampling: float = Field(ge=0, description="The sampler and what it reads from the database; of the last attempt.")
+    sampling: float = Field(
+        ge=0, description="The sampler, what it reads from the database, and storing what it drew; of the last attempt."
+    )
     pretraining: float = Field(ge=0, description="Making stages of pretraining that were not there; of the last fit.")
     start: float = Field(ge=0, description="From asking for a process to the first batch, but that; of the last fit.")
     fits: float = Field(
@@ -25,7 +27,13 @@ class TrialSeconds(Frozen):
         description="All of its fits, those of lost attempts up to the last epoch included that was gone on from: "
         "pretraining, start, training, evaluation.",
     )
-    storage: float = Field(ge=0, description="Writing to the database, and asking the pruner; of the last attempt.")
+    storage: float = Field(
+        ge=0,
+        description="All else that its worker did beside the fits, of the last attempt: claiming it, its config and "
+        "what fits into memory, storing its epochs and asking the pruner, its files; and what the trial before it in "
+        "that worker left to do: its result, reading the study, the disk. Not waiting for a trial, nor beats while a "
+        "fit runs.",
+    )
 
 
 class TrialReport(Frozen):
@@ -151,4 +159,8 @@ class StudyReport(Frozen):
     test_evaluations: int = Field(ge=0, description="How often the test part was looked at in this study.")
     tested: list[int] = Field(default=[], description="Trials that were evaluated on it, in that order.")
     seconds: dict[str, float] = Field(description="Sums over trials: sampling, start, fits, storage; wall.")
-    peak_disk_bytes: int = Field(ge=0, description="The most bytes that the search took in the study's folder.")
+    peak_disk_bytes: int = Field(
+        ge=0,
+        description="The most bytes that the search took in the study's folder, as seen after each trial, with what "
+        "the checkpoints of that trial took at their most. Caches lie elsewhere and are left out.",
+    )

@@ -71,13 +71,13 @@ def test_search_runs_its_budget_and_goes_on_to_a_larger_one(options, tmp_path, c
     assert capfd.readouterr().out.startswith("4 of 4 trials ended (4 complete, 0 pruned, 0 failed, 0 begun)")
 
 
-def test_config_of_a_trial_fits_it_again_to_the_same_value(options, tmp_path):
+def test_config_of_a_trial_fits_it_again_to_the_same_value(options, tmp_path, monkeypatch):
     assert main(options("--n-trials", "1")) == 0
     (report,) = reports(tmp_path / "study")
-    for name, folder in (("trials/00000/config.yaml", "refits/00000"), ("../best.yaml", "again")):
-        args = ["fit", "--config", str(tmp_path / "study" / name)]
-        run_dir = tmp_path / "study" / folder
-        assert main([*args, "--run_dir", str(run_dir)] if folder == "again" else args) == 0
+    monkeypatch.chdir(tmp_path)
+    for name, run_dir in (("study/trials/00000/config.yaml", "runs/study-00000"), ("best.yaml", "runs/best")):
+        assert main(["fit", "--config", name]) == 0
+        run_dir = tmp_path / run_dir
         training = json.loads((run_dir / "training.json").read_text(encoding="utf-8"))
         assert (training["best_value"], training["best_epoch"]) == (report["value"], report["best_epoch"])
 
@@ -217,9 +217,14 @@ def test_full_disk_under_the_worker_itself_fails_no_trial(options, tmp_path, cap
     assert (report["state"], report["attempts"]) == ("COMPLETE", 2)
 
 
-def test_folder_of_a_study_may_be_renamed(options, tmp_path):
+def test_folder_of_a_study_may_be_renamed(options, tmp_path, monkeypatch):
     assert main(options("--n-trials", "1", "--trainer.max_epochs=1", study="before")) == 0
     (tmp_path / "before").rename(tmp_path / "after")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["fit", "--config", "../after/trials/00000/config.yaml"]) == 0
+    assert (tmp_path / "elsewhere" / "runs" / "before-00000" / "report.json").exists()
+    assert not (tmp_path / "before").exists()
     assert main(options("--n-trials", "2", "--trainer.max_epochs=1", study="after")) == 0
     assert [report["trial"] for report in reports(tmp_path / "after")] == [0, 1]
 

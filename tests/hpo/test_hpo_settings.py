@@ -1,3 +1,7 @@
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -82,6 +86,12 @@ def test_pruner_compares_what_tells_early(given, metric, tmp_path):
 def test_pruning_the_other_way_than_the_objective_is_refused(given, tmp_path):
     with pytest.raises(UserError, match=f"prune_by is {given['prune_by']}, whose .* unlike that of val_"):
         read_settings([], given, tmp_path)
+
+
+def test_page_lists_every_key_of_the_section():
+    page = (Path(__file__).parents[2] / "docs" / "hpo.md").read_text(encoding="utf-8")
+    table = page.partition("| key, option | what | default |\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {one.name for one in fields(HpoSettings)}
 
 
 def test_database_and_name_are_those_of_the_folder(tmp_path):

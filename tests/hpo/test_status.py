@@ -1,6 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
+from optuna.study import StudyDirection
 from trial_reports import report
 
+from redsm5.hpo import board
+from redsm5.hpo.board import Board
 from redsm5.hpo.records import Records, best_first, first_within
 from redsm5.hpo.status import lines, span, summary, trial_line, trials_per_second
 
@@ -39,13 +44,40 @@ def test_trial_line_says_how_it_ended(made, best, line):
 
 def test_summary_counts_every_state_and_estimates_what_is_left():
     ended = (report(0, 0.5), report(1, 0.75), report(2, 0.1, "PRUNED"), report(3, None, "FAIL"))
-    text = summary(Records(ended, (4,), 2), 10, "maximize", 2_000_000, workers=2)
+    text = summary(Records(ended, (4,), 2, (4,)), 10, "maximize", 2_000_000, between=1)
     # Ten seconds a trial, two at a time: twelve trials a minute, six left.
     assert text == (
         "4 of 10 trials ended (2 complete, 1 pruned, 1 failed, 1 begun); best 0.7500 (trial 1); "
         "12 trials a minute, 30 s left; 2 MB on disk"
     )
-    assert summary(Records((), (), 0), 10, "maximize", 0, workers=1).startswith("0 of 10 trials ended")
+    assert summary(Records((), (), 0), 10, "maximize", 0).startswith("0 of 10 trials ended")
+
+
+@pytest.mark.parametrize(
+    ("running", "at_work", "between", "says"),
+    [
+        ((), (), 0, "6 trials a minute, 80 s left"),  # nobody works: as if one did
+        ((), (), 1, "6 trials a minute, 80 s left"),
+        ((2,), (2,), 0, "6 trials a minute, 80 s left"),
+        ((2,), (2,), 1, "12 trials a minute, 40 s left"),
+        ((2, 3, 4), (2, 3, 4), 1, "24 trials a minute, 20 s left"),  # four machines, a worker on each
+        ((2, 3, 4), (3,), 0, "6 trials a minute, 80 s left"),  # two wait to be taken up again
+    ],
+)
+def test_rate_is_that_of_the_workers_of_all_machines(running, at_work, between, says):
+    records = Records((report(0), report(1)), running, 0, at_work)
+    assert f"; {says}; " in summary(records, 10, "maximize", 0, between=between)
+
+
+@pytest.mark.parametrize(("works", "rate"), [(True, "18"), (False, "12")])
+def test_board_counts_its_own_worker_between_two_trials(works, rate, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(board, "EVERY", -1.0)
+    settings = SimpleNamespace(n_trials=10, workers=1)
+    plan = SimpleNamespace(direction=StudyDirection.MAXIMIZE)
+    study = SimpleNamespace(plan=plan, settings=settings, folder=tmp_path, budget=lambda: 10)
+    shown = Board(study, Records((), (), 0), works=works)
+    shown.update(Records((report(0), report(1)), (2, 3), 0, (2, 3)))
+    assert f"; {rate} trials a minute, " in capsys.readouterr().out
 
 
 def test_rate_needs_two_trials():

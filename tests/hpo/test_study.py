@@ -183,12 +183,14 @@ def test_command_judges_the_failures_of_all_workers_since_it_began(tmp_path, mon
     study = Namespace(
         settings=settings_of(tmp_path, workers=1, n_trials=40), folder=tmp_path, optuna=None, budget=lambda: 40
     )
-    monkeypatch.setattr("redsm5.hpo.records.read_records", lambda _: looks.pop(0))
+    known = []
+    monkeypatch.setattr("redsm5.hpo.records.read_records", lambda _, reports: known.append(reports) or looks.pop(0))
     monkeypatch.setattr("redsm5.hpo.workers.POLL", 0.0)
     worker = Idle()
     with pytest.raises(UserError, match="3 of 10 trials have failed"):
         hpo._run_workers(study, lambda number: worker, Board(), before)
     assert worker.asked
+    assert known[0] is known[1]  # reports that were read are not read again
 
 
 def test_worker_whose_database_is_away_ends_with_a_code_of_its_own(

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -19,10 +20,11 @@ from stand_in import begin, fit, value_of
 
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.errors import MachineFault, UserError
-from redsm5.hpo import finish, results, taking_over, worker
+from redsm5.hpo import finish, records, results, taking_over, worker
 from redsm5.hpo.attempts import LOST, RELEASED
+from redsm5.hpo.leases import Leases
 from redsm5.hpo.messages import Ended, Epoch
-from redsm5.hpo.records import read_records
+from redsm5.hpo.records import PEAK, read_records
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.slots import Slots
 from redsm5.hpo.space.read import read_space
@@ -80,6 +82,99 @@ def reports(study):
 
 def kept(study):
     return sorted(int(path.parts[-4]) for path in study.folder.glob("trials/*/attempt-*/checkpoints/best-*"))
+
+
+def test_seconds_of_storage_are_all_but_sampler_and_fits(study, monkeypatch):
+    passed = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: passed[0], sleep=lambda _: None)
+    monkeypatch.setattr(worker, "time", clock)
+
+    def takes(seconds, of, name):
+        real = getattr(of, name)
+
+        def slow(*args, **kwargs):
+            passed[0] += seconds
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(of, name, slow)
+
+    takes(1000.0, TrialProcess, "run")
+    takes(100.0, Leases, "attempt")
+    takes(0.25, Leases, "report")  # of four epochs
+    takes(2.0, Leases, "claim")
+    takes(4.0, Leases, "finish")
+    for seconds, name in ((8.0, "publish"), (16.0, "read_records"), (32.0, "search_bytes"), (64.0, "tidy")):
+        takes(seconds, worker, name)
+    ended = work(study).ended
+    assert [report.seconds.sampling for report in ended] == [100.0] * 3
+    # What comes after a trial's report is noted with the next one.
+    assert [report.seconds.storage for report in ended] == [1 + 2, *[1 + 2 + 4 + 8 + 16 + 32 + 64] * 2]
+
+
+def test_seconds_of_a_trial_that_was_lost_or_waited_for_are_nobodys(study, monkeypatch):
+    passed, answers = [0.0], deque([False, None])
+    clock = SimpleNamespace(monotonic=lambda: passed[0], sleep=lambda seconds: passed.__setitem__(0, passed[0] + 10))
+    monkeypatch.setattr(worker, "time", clock)
+    real = Worker._trial, Leases.claim
+
+    def lost(self, claim):
+        passed[0] += 1000
+        self.leases.release(claim)
+        return False
+
+    def claim(self, budget):
+        return real[1](self, budget) if answers.popleft() is False else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "_trial", lost)
+        patch.setattr(Leases, "claim", claim)
+        made = Worker(study, said)
+        for _ in range(2):
+            assert made._next(said) is None
+    assert [report.seconds.storage for report in made.work().ended] == [0.0] * 3
+
+
+def test_worker_checks_the_report_of_a_trial_once(study, monkeypatch):
+    real, checked = records.report_of, []
+    monkeypatch.setattr(records, "report_of", lambda trial: checked.append(trial.number) or real(trial))
+    assert len(work(study).ended) == 3
+    assert checked == [0, 1, 2]
+
+
+def test_trial_is_at_work_while_a_worker_has_it(study, monkeypatch):
+    seen = []
+
+    def looked(self, task):
+        seen.append(read_records(study.optuna).at_work)
+        return fit(self, task)
+
+    def interrupted(self, task):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialProcess, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work(study)
+    waits = read_records(study.optuna)
+    assert (waits.running, waits.at_work) == ((0,), ())
+    monkeypatch.setattr(TrialProcess, "run", looked)
+    assert work(study).at_work == ()
+    assert seen == [(0,), (1,), (2,)]
+
+
+def test_peak_on_disk_has_what_checkpoints_took_between_two_looks(study, monkeypatch):
+    def saves(self, task):
+        ended = fit(self, task)
+        run = Path(task.run_dir)
+        facts = json.loads((run / "training.json").read_text(encoding="utf-8"))
+        facts["checkpoints"] = {"peak_bytes": CheckpointFolder(run / "checkpoints").bytes() + 5000}
+        (run / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+        return ended
+
+    monkeypatch.setattr(TrialProcess, "run", saves)
+    monkeypatch.setattr(worker, "search_bytes", lambda _: 1000)
+    work(study)
+    assert study.optuna.user_attrs[PEAK] == 6000
 
 
 def test_error_that_nobody_foresaw_counts_as_a_death_and_fails_the_trial_at_last(study, monkeypatch):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import lightning.pytorch as pl
 import pytest
@@ -19,12 +20,15 @@ from transformers import AutoModel
 from redsm5.callbacks.plateau import Plateau
 from redsm5.catalog import CATALOG
 from redsm5.cli import build_cli
+from redsm5.commands import pretrain
 from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.draw import Chance, draw
 from redsm5.hpo.space.forms import available
 from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.resolve import trial_args
 from redsm5.modules.encoder_weights import config_of_facts
+from redsm5.pretraining.options import MaskingStyle
+from redsm5.pretraining.resolve import with_pretrained_encoder
 
 SPACE = Path(__file__).parents[3] / "configs" / "hpo" / "space.yaml"
 DRAWS = 1000
@@ -83,14 +87,14 @@ def args(tmp_path_factory):
     ]
 
 
-def train_two_steps(space, args, seed, cache):
+def train_two_steps(space, args, seed, cache, resolve=lambda options: options):
     drawn = draw(space, Chance(seed))
     bounds = Bounds(cache / "calibration.json", name="CPU", memory_gb=1000.0, tell=lambda _: None)
     options, _ = trial_args(space, drawn, args, bounds, training_posts=16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries, about short trainings
         pl.seed_everything(0, verbose=False)
-        cli = build_cli([*options, f"--run_dir={cache / 'run'}"])
+        cli = build_cli(resolve([*options, f"--run_dir={cache / 'run'}"]))
         noted = Losses()
         trainer = cli.make_trainer(
             Plateau(),
@@ -116,3 +120,23 @@ def test_draws_train(seed, space, args, tmp_path):
 @pytest.mark.parametrize("seed", [seed for seed in range(DRAWS) if seed not in QUICK])
 def test_a_thousand_draws_train(seed, space, args, tmp_path):
     train_two_steps(space, args, seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", get_args(MaskingStyle))
+def test_draw_trains_on_the_stage_of_pretraining_that_it_asks_for(style, space, args, tmp_path):
+    asked = {"pretraining": "tapt", "masking_style": style}
+    seed = next(seed for seed in range(DRAWS) if asked.items() <= draw(space, Chance(seed)).items())
+    made = []
+
+    def make(options):
+        made.append(options)
+        return pretrain.run(Namespace(out=None, config=options))
+
+    def resolve(options):
+        resolved = with_pretrained_encoder([*options, f"--data.cache_dir={tmp_path / 'cache'}"], make)
+        assert resolved[-3].startswith(f"--model.encoder.id={tmp_path / 'cache'}")
+        return resolved
+
+    train_two_steps(space, args, seed, tmp_path, resolve)
+    assert len(made) == 1
