@@ -74,11 +74,21 @@ def storm(target, url, budget, *, workers, kills, every, stop_for=0.0, seconds=1
     return killed, codes
 
 
-def faults(url, budget):
-    """What is wrong with a study that says it is done; by slot where there are slots."""
+def trials_of(url):
     storage = open_storage(url)
     trials = storage.get_all_trials(storage.get_study_id_from_name("study"))
     storage.engine.dispose()
+    return trials
+
+
+def states_of(url):
+    """How many trials of a study are in each state."""
+    return Counter(trial.state for trial in trials_of(url))
+
+
+def faults(url, budget):
+    """What is wrong with a study that says it is done; by slot where there are slots."""
+    trials = trials_of(url)
     found = []
     states = Counter(trial.state for trial in trials)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]

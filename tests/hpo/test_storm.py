@@ -3,13 +3,16 @@
 import os
 import signal
 import time
-from contextlib import suppress
 from functools import partial
 
 import pytest
-from storm import CONTEXT, NotDone, faults, make_study, start, storm
+from optuna.trial import TrialState
+from storm import CONTEXT, faults, make_study, start, states_of, storm
 from storm_log import StormLog
 from storm_worker import LEASE, work, work_as_stock
+
+MANY = {"budget": 200, "workers": 8, "kills": 76, "every": 0.2, "stop_for": 2 * LEASE}
+"""The same for our workers and for Optuna's."""
 
 
 @pytest.fixture
@@ -29,10 +32,10 @@ def test_few_kills_on_sqlite_leave_an_exact_study(tmp_path, log):
 def test_many_kills_of_eight_workers_on_postgresql_leave_an_exact_study(postgres, log):
     url = postgres.new_url()
     make_study(url)
-    killed, codes = storm(partial(work, log=log), url, 200, workers=8, kills=76, every=0.2, stop_for=2 * LEASE)
+    killed, codes = storm(partial(work, log=log), url, **MANY)
     assert killed > 40
     assert set(codes) == {0}
-    assert faults(url, 200) + log.faults() == []
+    assert faults(url, MANY["budget"]) + log.faults() == []
 
 
 @pytest.mark.slow
@@ -85,8 +88,22 @@ def test_worker_stopped_past_its_lease_and_woken_leaves_quietly(postgres, log):
 @pytest.mark.slow
 def test_stock_optuna_does_not_survive_the_same_kills(postgres):
     """If it ever does, leases have no reason to be."""
-    url = postgres.new_url()
-    make_study(url)
-    with suppress(NotDone):
-        storm(work_as_stock, url, 120, workers=8, kills=45, every=0.2)
-    assert faults(url, 120)
+    budget, workers = MANY["budget"], MANY["workers"]
+    calm, stormy = postgres.new_url(), postgres.new_url()
+    make_study(calm)
+    _, codes = storm(work_as_stock, calm, **MANY | {"kills": 0})
+    whole = states_of(calm)
+    assert (set(codes), set(whole)) == ({0}, {TrialState.COMPLETE})
+    assert budget <= whole[TrialState.COMPLETE] < budget + workers  # those that ran when the last one was told
+
+    make_study(stormy)
+    killed, codes = storm(work_as_stock, stormy, **MANY)
+    left = states_of(stormy)
+    found = {
+        "trials that run for ever": left[TrialState.RUNNING] > 0,
+        "trials that are lost": left[TrialState.COMPLETE] < budget,
+        "more trials than asked for": left[TrialState.COMPLETE] >= budget + workers,
+        "workers that crash when they are woken": 1 in codes,
+    }
+    assert killed > 40
+    assert any(found.values()), (found, left)
