@@ -192,5 +192,6 @@ def test_tune_batch_takes_the_shipped_config_by_default(cache, capsys, monkeypat
 
 def test_tune_batch_without_a_config_outside_a_checkout_is_a_sentence(tmp_path, cache, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("redsm5.shipped.__file__", str(tmp_path / "redsm5" / "shipped.py"))  # as of a wheel
     assert main(["tune-batch", "--predict"]) == 2
     assert "give a config with --config FILE" in capsys.readouterr().err
