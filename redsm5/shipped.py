@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from redsm5.errors import UserError
+
 FOLDER = "configs"
 
 
@@ -18,3 +20,23 @@ def shipped(name: str) -> Path:
     """
     here, beside = Path(name), Path(__file__).parents[1] / name
     return beside if here.parts[0] == FOLDER and not here.exists() and beside.is_file() else here
+
+
+def config_or(name: str, args: list[str], *, needed: bool = True) -> list[str]:
+    """The options of a config; where they name no config file, one of ours before them.
+
+    Args:
+        name: Of ours, as for ``shipped``.
+        args: As on the command line.
+        needed: Whether they cannot do without; else they stay as they are where ours is not here.
+
+    Raises:
+        UserError: It is needed and not here.
+    """
+    if any(arg.split("=")[0] == "--config" for arg in args):
+        return args
+    if (ours := shipped(name)).is_file():
+        return ["--config", str(ours), *args]
+    if needed:
+        raise UserError(f"there is no {name} here; run in a checkout of redsm5, or give a config with --config FILE")
+    return args

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redsm5.errors import UserError
-from redsm5.shipped import shipped
+from redsm5.shipped import config_or
 
 if TYPE_CHECKING:
     from redsm5.hpo.board import Board
@@ -96,14 +96,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None and args.action != "choose":
             raise UserError(f"--{name} goes with redsm5 hpo choose; take it out, or say redsm5 hpo choose")
     given = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
-    config = list(args.config)
-    if not any(arg.split("=")[0] == "--config" for arg in config):
-        if (default := shipped(DEFAULT_CONFIG)).is_file():
-            config = ["--config", str(default), *config]
-        elif args.action is None:
-            raise UserError(
-                f"there is no {DEFAULT_CONFIG} here; run in a checkout of redsm5, or give a config with --config FILE"
-            )
+    config = config_or(DEFAULT_CONFIG, list(args.config), needed=args.action is None)
     import optuna
 
     from redsm5.hpo.settings import read_settings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from redsm5.catalog import CATALOG
 from redsm5.errors import UserError
-from redsm5.shipped import shipped
+from redsm5.shipped import config_or
 
 if TYPE_CHECKING:
     from redsm5.batch_search.grid import Grid
@@ -55,13 +55,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     _of("--models", args.models, tuple(CATALOG))  # before seconds of imports
     catalog = args.all or args.models is not None
-    config = list(args.config)
-    if not any(arg.split("=")[0] == "--config" for arg in config):
-        if not (default := shipped(DEFAULT_CONFIG)).is_file():
-            raise UserError(
-                f"there is no {DEFAULT_CONFIG} here; run in a checkout of redsm5, or give a config with --config FILE"
-            )
-        config = ["--config", str(default), *config]
+    config = config_or(DEFAULT_CONFIG, list(args.config))
     from redsm5.batch_search.calibration import default_file
     from redsm5.batch_search.request import Budget
 

@@ -9,13 +9,13 @@ from functools import cache, lru_cache
 from typing import Any
 
 from redsm5.errors import UserError
+from redsm5.hpo.batches import ACCUMULATE
 from redsm5.hpo.space.bounds import Bounds, Key, Known
 from redsm5.hpo.space.draw import settings
 from redsm5.hpo.space.space import Space, Value
 
 SHARE = 4
 """A step takes at most this part of the training examples: with fewer than four steps an epoch learns little."""
-ACCUMULATE = "trainer.accumulate_grad_batches"
 PASSES = 2
 """What adversarial training holds beside the plain pass: two graphs."""
 OF_KEY = ("model.encoder.", "model.peft", "data.max_length", "runtime.precision")
