@@ -115,6 +115,10 @@ class Checkpoints(Checkpoint):
         if self.signals.asked(trainer):
             self._stop(trainer, f"after epoch {trainer.current_epoch}")
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prune where a training that had ended is taken up again: no other hook comes, and a kill may have come first."""
+        self._prune_on(trainer)
+
     def _is_time(self, trainer: pl.Trainer) -> bool:
         if self.option.every_minutes is None:
             return False

@@ -21,6 +21,7 @@ CHAINS = {
     "prune": [
         ("removing a checkpoint", 1, "before"), ("removing its files", 1, "before"), ("removing its files", 3, "after"),
     ],
+    "last save": [("naming a checkpoint", 16, "after")],
     "resume": [
         ("training", 4, "before"), ("going on", 1, "before"), ("going on", 1, "after"), ("sweeping", 1, "after"),
     ],
