@@ -34,15 +34,16 @@ SAMPLER_OPTIONS = {
         "multivariate": True,
         "group": True,
         "constant_liar": True,
-        "n_startup_trials": 100,
+        "n_startup_trials": 50,
         "n_ei_candidates": 2,
     }
 }
-"""Fewer random trials say little of a hundred dimensions: with 20 TPE stayed in the first region that was not bad.
+"""Fewer random trials say little of a hundred dimensions: with 20 TPE once stayed in the first region that was not bad.
+More of them are lost to a search of some hundred.
 Optuna's 24 candidates are drawn near the best trials, and of them the one nearest to these is taken: with dozens of
 categorical dimensions a draw changes none of them any more. Of two, it changes some (docs/hpo.md has the figures)."""
-PRUNER_OPTIONS = {"MedianPruner": {"n_startup_trials": 10, "n_warmup_steps": 2}}
-"""The first steps say little, so that no trial ends before its third; with the ten before it, it may end there."""
+PRUNER_OPTIONS = {"MedianPruner": {"n_startup_trials": 10, "n_warmup_steps": 3}}
+"""The first steps say little, so that no trial ends before its fourth; with the ten before it, it may end there."""
 ONE_SEED = ("QMCSampler",)
 """Samplers whose points belong to one sequence: they have the study's seed in every trial."""
 DRAFT = -1
@@ -267,9 +268,10 @@ class _Seen:
 class _Main:
     """The same as a pruner sees it: of several objectives the main one, which is what trials report.
 
-    Optuna itself neither reports nor prunes where there are several. It also compares, at each step, with those that
-    got that far. Where early stopping ends most trials at one epoch, a trial that goes on would have to be better than
-    the few best ones: so a trial that ended earlier counts with the best value that it had.
+    Optuna itself neither reports nor prunes where there are several. It also compares the best that a trial has had
+    with what those that were trained to their end had at that very step: those that ended earlier are not among them,
+    and the others may have been better before. Trials are judged by their best epoch, so they are compared by it: the
+    value at a step is the best up to it.
     """
 
     def __init__(self, seen: _Seen, direction: StudyDirection) -> None:
@@ -289,16 +291,15 @@ class _Main:
         return copy.deepcopy(found) if deepcopy else found
 
     def _shown(self, trial: FrozenTrial, step: int) -> FrozenTrial:
-        values = trial.intermediate_values
-        earlier = trial.state == TrialState.COMPLETE and bool(values) and max(values) < step
-        if not earlier and len(trial._values or ()) <= 1:
+        complete = trial.state == TrialState.COMPLETE
+        if not complete and len(trial._values or ()) <= 1:
             return trial  # as it is: a copy of a thousand at every epoch would take its time
         shown = copy.copy(trial)
         shown._values = None if trial._values is None else trial._values[:1]
-        if earlier:
+        known = [value for at, value in trial.intermediate_values.items() if at <= step and not math.isnan(value)]
+        if complete and known:
             best = min if self._direction == StudyDirection.MINIMIZE else max
-            known = [value for value in values.values() if not math.isnan(value)]
-            shown.intermediate_values = {**values, step: best(known, default=math.nan)}
+            shown.intermediate_values = {**trial.intermediate_values, step: best(known)}
         return shown
 
 

@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -35,8 +36,8 @@ def value_of(params):
 
 
 class Study:
-    def __init__(self, folder, **options):
-        url, self.id = new_study(folder)
+    def __init__(self, folder, *, direction="maximize", **options):
+        url, self.id = new_study(folder, direction=direction)
         self.storage = open_storage(url)
         self.leases = Leases(self.storage, self.id)
         self.options = options
@@ -170,13 +171,13 @@ def test_sampler_sees_one_trial_per_slot_by_its_number_and_none_that_was_lost(tm
 @pytest.mark.parametrize(
     ("values", "pruned_at"),
     [
-        ([0.1, 0.1, 0.1, 0.1], 2),  # below the median of .5 from the beginning, ended at the third step
-        ([0.6, 0.1, 0.1, 0.1], None),  # its best so far counts
-        ([0.9, 0.9, 0.9, 0.9], None),
-        ([0.1, 0.1, 0.9, 0.1], None),
+        ([0.1, 0.1, 0.1, 0.1, 0.1], 3),  # below the median of .5 from the beginning, ended at the fourth step
+        ([0.6, 0.1, 0.1, 0.1, 0.1], None),  # its best so far counts
+        ([0.9, 0.9, 0.9, 0.9, 0.9], None),
+        ([0.1, 0.1, 0.1, 0.9, 0.1], None),
     ],
 )
-def test_default_pruner_compares_with_the_median_from_the_third_step_on(tmp_path, values, pruned_at):
+def test_default_pruner_compares_with_the_median_from_the_fourth_step_on(tmp_path, values, pruned_at):
     study = Study(tmp_path, sampler="RandomSampler", sampler_options={})
     for value in (0.4, 0.5, 0.6) * 4:
         attempt = study.begin(13)
@@ -193,18 +194,22 @@ def test_default_pruner_compares_with_the_median_from_the_third_step_on(tmp_path
     assert ended == pruned_at
 
 
-@pytest.mark.parametrize(("value", "pruned"), [(0.65, False), (0.45, True)])
-def test_pruner_compares_late_epochs_with_trials_that_stopped_earlier_too(tmp_path, value, pruned):
-    study = Study(tmp_path, sampler="RandomSampler", sampler_options={})
-    for best, epochs in [(0.4, 4), (0.5, 4), (0.6, 4)] * 4 + [(0.7, 8), (0.8, 8)]:
-        attempt = study.begin(15)
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("epochs", [4, 8])  # ended before the epoch that is compared, or after it
+@pytest.mark.parametrize("later", [0.1, math.nan])
+@pytest.mark.parametrize(("value", "pruned"), [(0.55, False), (0.45, True)])
+def test_pruner_compares_the_best_so_far_with_the_best_of_the_others(tmp_path, direction, epochs, later, value, pruned):
+    study = Study(tmp_path, sampler="RandomSampler", sampler_options={}, direction=direction)
+    worse = (lambda x: x) if direction == "maximize" else (lambda x: -x)
+    for best in (0.4, 0.5, 0.6) * 4:
+        attempt = study.begin(13)
         for step in range(epochs):
-            study.leases.report(attempt, step, best if step == 1 else 0.1)  # the best one is not the last
-        study.leases.finish(attempt, TrialState.COMPLETE, best)
-    attempt = study.begin(15)
+            # The best of theirs is the second, and one after the sixth, which had not come yet, is no matter.
+            study.leases.report(attempt, step, worse({1: best, 6: 0.9}.get(step, later)))
+        study.leases.finish(attempt, TrialState.COMPLETE, worse(best))
+    attempt = study.begin(13)
     for step in range(6):
-        study.leases.report(attempt, step, value)
-    # Optuna alone would compare epoch 5 with the last two only, whose value there is .1.
+        study.leases.report(attempt, step, worse(value if step == 2 else 0.1))
     assert study.sampling.prunes(attempt) == pruned
 
 
@@ -252,7 +257,7 @@ def test_tpe_learns_where_trials_diverge(tmp_path):
 
 
 def test_resumed_attempt_is_pruned_by_what_it_took_over_and_reported_itself(tmp_path):
-    study = Study(tmp_path, sampler="RandomSampler", sampler_options={})
+    study = Study(tmp_path, sampler="RandomSampler", sampler_options={}, pruner_options={"n_warmup_steps": 2})
     for value in (0.4, 0.5, 0.6) * 4:
         attempt = study.begin(13)
         for step in range(4):
