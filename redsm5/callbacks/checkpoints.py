@@ -116,7 +116,7 @@ class Checkpoints(Checkpoint):
             self._stop(trainer, f"after epoch {trainer.current_epoch}")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prune where a training that had ended is taken up again: no other hook comes, and a kill may have come first."""
+        """Prune where a training that had ended is taken up again: no other hook comes after a kill at its end."""
         self._prune_on(trainer)
 
     def _is_time(self, trainer: pl.Trainer) -> bool:
