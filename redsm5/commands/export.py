@@ -29,20 +29,23 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.run.quiet import quiet_libraries
 
     quiet_libraries()
-    from redsm5.confirm.origin import best_run, is_study, origin_of, run_with_weights, shipped
+    from redsm5.confirm.origin import StudyFiles, is_study, of_no_study, shipped, study_of
     from redsm5.inference.export import export
     from redsm5.report.search_card import search_sections
 
-    said: set[str] = set()
-
     def tell(sentence: str) -> None:
-        if sentence not in said:
-            print(sentence, file=sys.stderr)
-        said.add(sentence)
+        print(sentence, file=sys.stderr)
 
-    given, out = Path(args.run).expanduser(), Path(args.out).expanduser().absolute()
-    source = best_run(given, tell) if is_study(given) else run_with_weights(given, tell)
-    origin = origin_of(source.resolve(), confirmed=args.confirmed, tell=tell)
+    source, out = Path(args.run).expanduser(), Path(args.out).expanduser().absolute()
+    of_study = is_study(source)
+    found = (source, None) if of_study else study_of(source.resolve())
+    origin = None
+    if found is not None:
+        study = StudyFiles.read(found[0], tell)
+        source = study.best_run(tell) if of_study else study.run_with_weights(source, tell)
+        origin = study.origin_of(source, confirmed=args.confirmed, tell=tell)
+    elif args.confirmed:
+        raise of_no_study(source)
     export(
         source,
         out,

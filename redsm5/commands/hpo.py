@@ -213,7 +213,7 @@ def _run_workers(study: Study, start: Start, board: Board, before: Records) -> N
 
 def _show(study: Study, report: Any) -> None:
     from redsm5.hpo.chosen import BEST_FILE
-    from redsm5.hpo.finish import STUDY_FILE
+    from redsm5.hpo.results import STUDY_FILE
     from redsm5.hpo.status import lines, values_words
 
     best = report.best[0]

@@ -13,7 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("study_dir", metavar="STUDY", help="folder of the study")
     parser.add_argument("--format", choices=FORMATS, default="html", help="a page, or the same numbers (html)")
-    parser.add_argument("--out", metavar="FILE", help="where to (report.html in the folder of the study; else printed)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where to (report.html, with its numbers in report.json, in the folder of the study; else printed)",
+    )
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
 
@@ -27,20 +31,26 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.hpo.study import load_study
     from redsm5.hpo_report.gather import search_report
     from redsm5.hpo_report.markdown import MOST, markdown
+    from redsm5.hpo_report.models import SEARCH_REPORT_FILE
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study)
     report = search_report(load_study(settings), lambda line: print(line, file=sys.stderr))
+    numbers = report.model_dump_json(indent=2) + "\n"
     if args.format == "json":
-        text = report.model_dump_json(indent=2) + "\n"
+        text = numbers
     elif args.format == "md":
         text = markdown(report, most=None if args.out else MOST)
     else:
         from redsm5.hpo_report.page import render
 
         text = render(report)
-    out = Path(args.out) if args.out else settings.folder / "report.html" if args.format == "html" else None
-    if out is None:
+    if args.out:
+        out = Path(args.out)
+    elif args.format == "html":
+        out = settings.folder / "report.html"
+        write_text_atomically(settings.folder / SEARCH_REPORT_FILE, numbers)
+    else:
         sys.stdout.write(text)
         return 0
     write_text_atomically(out, text)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
-from redsm5.confirm.models import Candidate
+from redsm5.confirm.models import Candidate, Confirmation
 from redsm5.confirm.on_disk import read_confirmation
 from redsm5.confirm.trained import is_trained_again, train_again, weights_run
+from redsm5.ensemble.models import Ensemble
 from redsm5.ensemble.on_disk import read_ensemble
 from redsm5.errors import UserError
 from redsm5.hpo.records import best_first
-from redsm5.hpo.results import REPORT_FILE
+from redsm5.hpo.results import REPORT_FILE, STUDY_FILE
 from redsm5.hpo.retention import REFITS, TRIALS
+from redsm5.hpo_report.models import SEARCH_REPORT_FILE, SearchReport
 from redsm5.inference.calibrated import Shipped
 from redsm5.metrics.platt import Platt
 from redsm5.report.made import read_made
@@ -21,7 +26,9 @@ from redsm5.report.search_card import Origin, candidate_of
 from redsm5.report.study_models import StudyReport, TrialReport
 from redsm5.run.folder import RunFolder
 
-STUDY_FILES = ("study.json", ".study", "study.db")
+Made = TypeVar("Made", StudyReport, SearchReport)
+
+STUDY_FILES = (STUDY_FILE, ".study", "study.db")
 """One of them is in the folder of a study, beside its trials."""
 
 
@@ -43,98 +50,157 @@ def study_of(run: Path) -> tuple[Path, int] | None:
     return (trial.parents[1], int(trial.name)) if trial.parent.name == TRIALS else None
 
 
-def best_run(study: Path, tell: Callable[[str], None]) -> Path:
-    """The run that holds the weights of the trial to be used: the confirmed best one, else the best of the search.
+@dataclass(frozen=True)
+class StudyFiles:
+    """What the files of a study say of its trials, read once.
 
-    Args:
-        study: Folder of the study.
-        tell: Says which, and what of the files is left out.
-
-    Raises:
-        UserError: There is none, it is on another machine, or it keeps no weights.
+    Attributes:
+        path: Folder of the study.
+        reports: Of the trials that have ended on this machine, by number.
+        searched: What ``study.json`` says; None where the search has not ended, or went on.
+        confirmation: Of its best trials; None where there is none of the trials that are there now.
+        ensemble: What was combined of them; None as before.
+        report: What ``redsm5 report`` found; None where there is none of now.
     """
-    reports = _reports(study)
-    found = read_confirmation(study, reports, tell)
-    searched = _searched(study, reports, tell)
-    ranked = best_first(reports.values(), _direction(reports))
-    if searched is not None and searched.best:
-        first, called = searched.best[0].trial, "the best one of the search"
-    elif ranked:
-        first, called = ranked[0].trial, "the best one so far"
-    else:
-        raise UserError(f"{study} has no trial that was trained to its end; go on with redsm5 hpo first")
-    if found is not None and found.best is not None:
-        number, why = found.best, "the confirmed best one"
-    else:
-        number, why = first, f"{called}; {'the search has not ended' if searched is None else 'none is confirmed'}"
-    tell(f"trial {number} of {study.name}: {why}")
-    if first != number and first in reports:
-        tell(f"{called} is trial {first}: redsm5 export {study / reports[first].run}")
-    return _with_weights(study, number, reports, tell)
+
+    path: Path
+    reports: dict[int, TrialReport]
+    searched: StudyReport | None
+    confirmation: Confirmation | None
+    ensemble: Ensemble | None
+    report: SearchReport | None
+
+    @classmethod
+    def read(cls, path: Path, tell: Callable[[str], None]) -> StudyFiles:
+        """Read what there is.
+
+        Args:
+            path: Folder of the study.
+            tell: Says what of the files is left out.
+        """
+        made = [
+            read_made(file, TrialReport, lambda _: None) for file in sorted((path / TRIALS).glob(f"*/{REPORT_FILE}"))
+        ]
+        reports = {one.trial: one for one in made if one is not None}
+        confirmation = read_confirmation(path, reports, tell)
+        searched = _of_now(path / STUDY_FILE, StudyReport, reports, tell)
+        ensemble = read_ensemble(path, reports, tell)
+        report = _of_now(path / SEARCH_REPORT_FILE, SearchReport, reports, tell)
+        return cls(path, reports, searched, confirmation, ensemble, report)
+
+    @cached_property
+    def ranked(self) -> list[int]:
+        """The trials that were trained to their end, the best one first."""
+        from redsm5.hpo.objectives import objectives_of
+
+        objectives = {report.objective for report in self.reports.values()}  # one, which the study is held to
+        modes = {"min": "minimize", "max": "maximize"}
+        direction = modes[objectives_of([objectives.pop()])[0].mode] if objectives else "maximize"
+        return [one.trial for one in best_first(self.reports.values(), direction)]
+
+    def best_run(self, tell: Callable[[str], None]) -> Path:
+        """The run that holds the weights of the trial to be used: the confirmed best one, else the best of the search.
+
+        Args:
+            tell: Says which.
+
+        Raises:
+            UserError: There is none, it is on another machine, or it keeps no weights.
+        """
+        if self.searched is not None and self.searched.best:
+            first, called = self.searched.best[0].trial, "the best one of the search"
+        elif self.ranked:
+            first, called = self.ranked[0], "the best one so far"
+        else:
+            raise UserError(f"{self.path} has no trial that was trained to its end; go on with redsm5 hpo first")
+        if self.confirmation is not None and self.confirmation.best is not None:
+            number, why = self.confirmation.best, "the confirmed best one"
+        else:
+            why = "the search has not ended" if self.searched is None else "none is confirmed"
+            number, why = first, f"{called}; {why}"
+        tell(f"trial {number} of {self.path.name}: {why}")
+        if first != number and first in self.reports:
+            tell(f"{called} is trial {first}: redsm5 export {self.path / self.reports[first].run}")
+        return self._with_weights(number, tell)
+
+    def run_with_weights(self, run: Path, tell: Callable[[str], None]) -> Path:
+        """The run that is to be used for this one: itself, or of a trial without weights its config trained again.
+
+        Args:
+            run: Folder of a run that ``study_of`` finds in this study.
+            tell: Says so where it is not itself.
+
+        Raises:
+            UserError: It is of a trial whose weights are not here.
+        """
+        whole = run.resolve()
+        found = None if _is_again(whole) or RunFolder(whole).kept.best() is not None else study_of(whole)
+        return run if found is None or found[1] not in self.reports else self._with_weights(found[1], tell)
+
+    def origin_of(self, run: Path, *, confirmed: bool, tell: Callable[[str], None]) -> Origin | None:
+        """What the files say of a run; None where it is of no trial that has ended, or of another config.
+
+        Args:
+            run: Folder of a run that ``study_of`` finds in this study.
+            confirmed: Whether thresholds and calibration of the confirmation are asked for.
+            tell: Says why the card says nothing of the search.
+
+        Raises:
+            UserError: Thresholds and calibration are asked for, and there are none for it.
+        """
+        run = run.resolve()
+        found = study_of(run)
+        report = None if found is None else self.reports.get(found[1])
+        if report is None:
+            if confirmed:
+                raise of_no_study(run)
+            return None
+        number, again = report.trial, _is_again(run)
+        if again and not is_trained_again(self.path, report):
+            said = f"{run} is of another config than trial {number}"
+            if confirmed:
+                anew = train_again(self.path, number)
+                raise UserError(f"{said}, and --confirmed is of that; train it anew: {anew} --fresh")
+            tell(f"{said}: the card says nothing of the search")
+            return None
+        candidate = None if self.confirmation is None else candidate_of(self.confirmation, number)
+        if confirmed and (candidate is None or candidate.pooled is None or candidate.mean is None):
+            raise UserError(_why_not(self.path, number, candidate))
+        complete = None if self.searched is None else self.searched.counts.complete
+        known = complete == len(self.ranked) and number in self.ranked
+        rank = self.ranked.index(number) + 1 if known else None if candidate is None else candidate.rank
+        return Origin(
+            trial=report,
+            rank=rank,
+            study=self.searched,
+            confirmation=self.confirmation,
+            ensemble=self.ensemble,
+            importances=() if self.report is None else self.report.importances,
+            again=again,
+            tested=RunFolder(run).predictions("test").exists(),
+            confirmed=confirmed,
+        )
+
+    def _with_weights(self, trial: int, tell: Callable[[str], None]) -> Path:
+        report = self.reports.get(trial)
+        run = None if report is None else weights_run(self.path, report)
+        if report is None or (run is None and not (self.path / report.run).is_dir()):
+            raise UserError(
+                f"trial {trial} of {self.path} is not on this machine; export it where it ran, or copy its folder"
+            )
+        if run is None:
+            raise UserError(
+                f"trial {trial} keeps no weights (hpo.keep says of how many it does); train it again with "
+                f"{train_again(self.path, trial)}, and give the same command again"
+            )
+        if _is_again(run.path):
+            tell(f"trial {trial} keeps no weights; what is exported is its config trained again, {run.path}")
+        return run.path
 
 
-def run_with_weights(run: Path, tell: Callable[[str], None]) -> Path:
-    """The run that is to be used for this one: itself, or of a trial without weights its config trained again.
-
-    Args:
-        run: Folder of any run.
-        tell: Says so where it is not itself.
-
-    Raises:
-        UserError: It is of a trial whose weights are not here.
-    """
-    whole = run.resolve()
-    found = None if _is_again(whole) or RunFolder(whole).kept.best() is not None else study_of(whole)
-    reports = {} if found is None else _reports(found[0])
-    if found is None or found[1] not in reports:
-        return run
-    return _with_weights(*found, reports, tell)
-
-
-def origin_of(run: Path, *, confirmed: bool, tell: Callable[[str], None]) -> Origin | None:
-    """What the files of its study say of a run; None where it is neither a trial of one nor its config trained again.
-
-    Args:
-        run: Folder of a run, whole.
-        confirmed: Whether thresholds and calibration of the confirmation are asked for.
-        tell: Says what of the files is left out.
-
-    Raises:
-        UserError: Thresholds and calibration are asked for, and there are none for it.
-    """
-    found = study_of(run)
-    reports = {} if found is None else _reports(found[0])
-    report = None if found is None else reports.get(found[1])
-    if found is None or report is None:
-        if confirmed:
-            raise UserError(f"--confirmed is for the trials of a study, and {run} is none; redsm5 confirm makes it")
-        return None
-    study, number = found
-    again = _is_again(run)
-    if again and not is_trained_again(study, report):
-        said = f"{run} is of another config than trial {number}"
-        if confirmed:
-            raise UserError(f"{said}, and --confirmed is of that; train it anew: {train_again(study, number)} --fresh")
-        tell(f"{said}: the card says nothing of the search")
-        return None
-    searched = _searched(study, reports, tell)
-    confirmation = read_confirmation(study, reports, tell)
-    candidate = None if confirmation is None else candidate_of(confirmation, number)
-    if confirmed and (candidate is None or candidate.pooled is None or candidate.mean is None):
-        raise UserError(_why_not(study, number, candidate))
-    ranked = [one.trial for one in best_first(reports.values(), _direction(reports))]
-    known = searched is not None and searched.counts.complete == len(ranked) and number in ranked
-    rank = ranked.index(number) + 1 if known else None if candidate is None else candidate.rank
-    return Origin(
-        trial=report,
-        rank=rank,
-        study=searched,
-        confirmation=confirmation,
-        ensemble=read_ensemble(study, reports, tell),
-        again=again,
-        tested=RunFolder(run).predictions("test").exists(),
-        confirmed=confirmed,
-    )
+def of_no_study(run: Path) -> UserError:
+    """That ``--confirmed`` cannot be had for a run."""
+    return UserError(f"--confirmed is for the trials of a study, and {run} is none; redsm5 confirm makes it")
 
 
 def shipped(origin: Origin) -> Shipped | None:
@@ -148,38 +214,9 @@ def shipped(origin: Origin) -> Shipped | None:
     )
 
 
-def _reports(study: Path) -> dict[int, TrialReport]:
-    """Of the trials that have ended on this machine, by number."""
-    found = [read_made(path, TrialReport, lambda _: None) for path in sorted((study / TRIALS).glob(f"*/{REPORT_FILE}"))]
-    return {one.trial: one for one in found if one is not None}
-
-
-def _direction(reports: dict[int, TrialReport]) -> str:
-    from redsm5.hpo.objectives import objectives_of
-
-    for report in reports.values():
-        return "minimize" if objectives_of([report.objective])[0].mode == "min" else "maximize"
-    return "maximize"
-
-
 def _is_again(run: Path) -> bool:
     """Whether a run lies where the config of a trial is trained again."""
     return run.parent.name == REFITS
-
-
-def _with_weights(study: Path, trial: int, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> Path:
-    report = reports.get(trial)
-    run = None if report is None else weights_run(study, report)
-    if report is None or (run is None and not (study / report.run).is_dir()):
-        raise UserError(f"trial {trial} of {study} is not on this machine; export it where it ran, or copy its folder")
-    if run is None:
-        raise UserError(
-            f"trial {trial} keeps no weights (hpo.keep says of how many it does); train it again with "
-            f"{train_again(study, trial)}, and give the same command again"
-        )
-    if _is_again(run.path):
-        tell(f"trial {trial} keeps no weights; what is exported is its config trained again, {run.path}")
-    return run.path
 
 
 def _why_not(study: Path, trial: int, candidate: Candidate | None) -> str:
@@ -192,11 +229,11 @@ def _why_not(study: Path, trial: int, candidate: Candidate | None) -> str:
     )
 
 
-def _searched(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> StudyReport | None:
-    """What ``study.json`` says, where no trial has ended since: then the search went on, and has not ended."""
-    found = read_made(study / "study.json", StudyReport, tell)
+def _of_now(path: Path, model: type[Made], reports: dict[int, TrialReport], tell: Callable[[str], None]) -> Made | None:
+    """What a file says of the whole search, where no trial has ended since: then the search went on."""
+    found = read_made(path, model, tell)
     newest = max(reports.values(), key=lambda one: one.created, default=None)
     if found is None or newest is None or newest.created <= found.created:
         return found
-    tell(f"{study / 'study.json'} is older than trial {newest.trial}: the search went on, and it is left out")
+    tell(f"{path} is older than trial {newest.trial}: the search went on, and it is left out")
     return None

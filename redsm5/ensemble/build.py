@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from redsm5 import __version__
-from redsm5.confirm.origin import origin_of
+from redsm5.confirm.origin import StudyFiles
 from redsm5.datamodules.corpus import Corpus
 from redsm5.datamodules.criteria import load_criteria
 from redsm5.datamodules.gold import gold_post
@@ -160,7 +160,8 @@ def make_ensemble(study: Study, asked: Asked, tell: Callable[[str], None]) -> En
         evaluation=own.evaluation(corpus.codes, thresholds, bootstrap=RESAMPLES, seed=study.plan.seed),
         compared=compared,
     )
-    return _write(ensemble, [candidates[i].run for i in kept], out, overwrite=asked.overwrite)
+    files = StudyFiles.read(study.folder, lambda _: None)
+    return _write(ensemble, [candidates[i].run for i in kept], files, out, overwrite=asked.overwrite)
 
 
 def refuse_existing(out: Path, *, overwrite: bool) -> None:
@@ -239,10 +240,10 @@ def _member(study: Study, report: TrialReport, weight: float) -> Member:
     )
 
 
-def _write(ensemble: Ensemble, runs: Sequence[RunFolder], out: Path, *, overwrite: bool) -> Ensemble:
+def _write(ensemble: Ensemble, runs: Sequence[RunFolder], files: StudyFiles, out: Path, *, overwrite: bool) -> Ensemble:
     """Export the members and write the ensemble, whole or not at all."""
     aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
-    origins = [origin_of(run.path.resolve(), confirmed=False, tell=lambda _: None) for run in runs]
+    origins = [files.origin_of(run.path, confirmed=False, tell=lambda _: None) for run in runs]
     try:
         (aside / MEMBERS).mkdir(parents=True)
         members = []

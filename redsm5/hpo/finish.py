@@ -21,7 +21,7 @@ from redsm5.errors import UserError
 from redsm5.hpo.chosen import BEST_FILE, write_best
 from redsm5.hpo.objectives import pareto_front
 from redsm5.hpo.records import PEAK, PRUNE_HORIZON, Records, best_first, first_within, read_records
-from redsm5.hpo.results import tidy
+from redsm5.hpo.results import STUDY_FILE, tidy
 from redsm5.hpo.retention import search_bytes, trial_folder
 from redsm5.hpo.storage import patiently
 from redsm5.hpo.study import Study
@@ -38,7 +38,6 @@ from redsm5.report.study_models import (
 from redsm5.report.writing import read_report
 from redsm5.run.lock import FolderHeld, Writes, run_lock
 
-STUDY_FILE = "study.json"
 PATIENCE = 3600.0
 """Seconds that the database may be away."""
 LOOK = 1.0

@@ -16,6 +16,8 @@ from redsm5.hpo.retention import prune_study, trial_folder
 from redsm5.hpo.study import Study
 from redsm5.report.study_models import TrialReport
 
+STUDY_FILE = "study.json"
+"""What the whole search came to, in the folder of the study."""
 REPORT_FILE, CONFIG_FILE = "report.json", "config.yaml"
 OWN = {REPORT_FILE: "trial-report.json", CONFIG_FILE: "trial-config.yaml"}
 """Their names in the folder of the attempt, where the run has files of the same names."""

@@ -15,7 +15,7 @@ from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 
 TRIALS, ATTEMPT, REFITS = "trials", "attempt-", "refits"
-AFTER = ("confirm", "confirm.json", "ensemble", REFITS, "report.html")
+AFTER = ("confirm", "confirm.json", "ensemble", REFITS, "report.html", "report.json")
 """In the folder of a study: what is made once the search is over, and is no part of what it takes."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from redsm5.confirm.models import Calibration, Candidate, Confirmation, Difference
 from redsm5.ensemble.models import MAIN, Ensemble
 from redsm5.hpo.status import values_words
+from redsm5.hpo_report.models import Importance
 from redsm5.metrics.evaluation import Interval
 from redsm5.metrics.platt import Platt
 from redsm5.report.study_models import StudyReport, TrialReport
@@ -17,6 +18,8 @@ from redsm5.words import best_of, counted
 
 FLAT = 0.005
 """A slope below this is 0.00 in the table: whatever the model says, its calibrated probability is the same."""
+NAMED = 5
+"""Parameters that are named as those that mattered."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Origin:
         study: The search; None where it has not ended.
         confirmation: Of its best trials; None where there was none.
         ensemble: What was combined of its best trials; None where nothing was.
+        importances: Of the parameters of the search; empty where no report says, or they cannot be said.
         again: Whether the model is the config of the trial trained again.
         tested: Whether this run was evaluated on the test part.
         confirmed: Whether the export has thresholds and calibration of the confirmation.
@@ -39,6 +43,7 @@ class Origin:
     study: StudyReport | None = None
     confirmation: Confirmation | None = None
     ensemble: Ensemble | None = None
+    importances: Sequence[Importance] = ()
     again: bool = False
     tested: bool = False
     confirmed: bool = False
@@ -79,6 +84,8 @@ def _search(origin: Origin) -> list[str]:
         lines.append("- the search has not ended, or what it came to is not in its folder")
     else:
         lines = [search_line(study), *lines, *_best(trial, study), *_test(origin, study, metric)]
+    if origin.importances:
+        lines.append(_mattered(trial, origin.importances))
     return lines if origin.ensemble is None else [*lines, _combined(trial.trial, origin.ensemble)]
 
 
@@ -102,6 +109,24 @@ def _best(trial: TrialReport, study: StudyReport) -> list[str]:
     best = study.best[0]
     own = "this trial" if best.trial == trial.trial else f"trial {best.trial}"
     return [f"- the best value of the search: {_number(best.value)}, of {own}"]
+
+
+def _mattered(trial: TrialReport, importances: Sequence[Importance]) -> str:
+    """Which parameters did, and what this trial has of them."""
+    above = [one for one in importances if one.above][:NAMED]
+    if not above:
+        return "- no parameter decided more than chance would whether a trial was among the best tenth"
+    named = (f"`{one.name}` {one.importance:.0%} ({_value(trial.params.get(one.name))})" for one in above)
+    return (
+        "- what decided most, and more than chance would, whether a trial was among the best tenth, with what this "
+        f"trial has: {', '.join(named)}"
+    )
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not active"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _combined(trial: int, found: Ensemble) -> str:

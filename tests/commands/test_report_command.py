@@ -55,6 +55,9 @@ def test_report_writes_a_page_beside_the_study(study, capfd):
     assert out[0].startswith("2 of 2 trials have ended")
     assert out[-1] == str(study / "report.html")
     assert (study / "report.html").stat().st_size < 10_000_000
+    numbers = json.loads((study / "report.json").read_text(encoding="utf-8"))
+    jsonschema.validate(numbers, report_schema("search"))
+    assert numbers["summary"] == out[:-1]
 
 
 def test_report_of_a_study_whose_folder_is_elsewhere_says_what_it_cannot_show(study, tmp_path, capfd):

@@ -193,12 +193,12 @@ def test_study_whose_corpus_lies_elsewhere_is_combined_where_it_is_named(searche
 
 
 def test_confirmed_members_are_on_the_card(searched, tmp_path, monkeypatch):
-    from redsm5.ensemble import build as module
+    from redsm5.confirm.origin import StudyFiles
 
     best = sorted(reports(searched), key=lambda r: (-r["value"], r["metrics"]["val_loss"], r["trial"]))[:3]
     first, second, third = (report["trial"] for report in best)
-    found, real = confirmation((second, 0.65), (third, 0.6), (first, 0.55)), module.origin_of
-    monkeypatch.setattr(module, "origin_of", lambda *args, **named: replace(real(*args, **named), confirmation=found))
+    found, real = confirmation((second, 0.65), (third, 0.6), (first, 0.55)), StudyFiles.read
+    monkeypatch.setattr(StudyFiles, "read", lambda *args: replace(real(*args), confirmation=found))
     out = tmp_path / "out"
     assert main(["ensemble", str(searched), "--top", "2", "--out", str(out)]) == 0
     card = (out / "README.md").read_text(encoding="utf-8")

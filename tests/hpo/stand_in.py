@@ -16,6 +16,7 @@ from tiny_runs import fit_options
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 from redsm5.errors import UserError
+from redsm5.hpo.attempts import LOST
 from redsm5.hpo.messages import PRUNED, Ended, Epoch, Started
 from redsm5.hpo.owner import Owner
 from redsm5.hpo.settings import HpoSettings
@@ -106,3 +107,27 @@ def work(url, budget, elsewhere=False, settings=None):
                 raise
             time.sleep(0.2)
     Worker(study, lambda _: None, alone=False).work()
+
+
+def said(line):
+    """What a worker says, to nobody."""
+
+
+def work_here(study, tell=said):
+    """A worker, in this process, until the study is done."""
+    return Worker(study, tell).work()
+
+
+def lost(study):
+    """Why attempts were lost."""
+    return [trial.user_attrs[LOST] for trial in study.optuna.get_trials() if LOST in trial.user_attrs]
+
+
+def reports(study):
+    """Trials that have a report."""
+    return sorted(int(path.parent.name) for path in study.folder.glob("trials/*/report.json"))
+
+
+def kept(study):
+    """Trials that have weights."""
+    return sorted(int(path.parts[-4]) for path in study.folder.glob("trials/*/attempt-*/checkpoints/best-*"))

@@ -4,11 +4,10 @@ import errno
 import json
 import os
 import shutil
-import socket
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,72 +15,20 @@ import pytest
 import yaml
 from checkpoint_samples import put
 from sqlalchemy.exc import OperationalError
-from stand_in import begin, fit, value_of
+from stand_in import fit, kept, lost, reports, said, value_of, work_here
 
 from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.errors import MachineFault, UserError
 from redsm5.hpo import finish, records, results, taking_over, worker
-from redsm5.hpo.attempts import LOST, RELEASED
+from redsm5.hpo.attempts import RELEASED
 from redsm5.hpo.leases import Leases
 from redsm5.hpo.messages import Ended, Epoch
 from redsm5.hpo.records import PEAK, read_records
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.slots import Slots
-from redsm5.hpo.space.read import read_space
-from redsm5.hpo.space.space import Fixed
-from redsm5.hpo.study import load_study
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.hpo.worker import Worker
 from redsm5.run.given import flat
-from redsm5.run.lock import LOCK, FolderHeld, Holder
-
-
-@pytest.fixture(scope="module")
-def begun(tiny_corpus_dir, tiny_encoder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("begun")
-    with pytest.MonkeyPatch.context() as patch:
-        yield begin(tiny_corpus_dir, tiny_encoder, folder, patch, lease_seconds=60.0), folder / "study"
-
-
-@pytest.fixture
-def study(begun, tmp_path, monkeypatch):
-    """A study of three trials that was begun."""
-    settings, folder = begun
-    shutil.copytree(folder, tmp_path / "study")
-    monkeypatch.setattr(TrialProcess, "run", fit)
-    monkeypatch.setattr(worker, "WAIT", 0.05)
-    found = load_study(replace(settings, study_dir=str(tmp_path / "study")))
-    yield found
-    found.storage.engine.dispose()
-
-
-@pytest.fixture
-def untested(monkeypatch):
-    """Tests of the best trial are stood in for; calls in order."""
-    calls = []
-    monkeypatch.setattr(finish, "_test", lambda run, log: calls.append(run))
-    monkeypatch.setattr(finish, "read_report", lambda path: type("Report", (), {"evaluations": {}}))
-    return calls
-
-
-def said(line):
-    pass
-
-
-def work(study, tell=said):
-    return Worker(study, tell).work()
-
-
-def lost(study):
-    return [trial.user_attrs[LOST] for trial in study.optuna.get_trials() if LOST in trial.user_attrs]
-
-
-def reports(study):
-    return sorted(int(path.parent.name) for path in study.folder.glob("trials/*/report.json"))
-
-
-def kept(study):
-    return sorted(int(path.parts[-4]) for path in study.folder.glob("trials/*/attempt-*/checkpoints/best-*"))
 
 
 def test_seconds_of_storage_are_all_but_sampler_and_fits(study, monkeypatch):
@@ -105,7 +52,7 @@ def test_seconds_of_storage_are_all_but_sampler_and_fits(study, monkeypatch):
     takes(4.0, Leases, "finish")
     for seconds, name in ((8.0, "publish"), (16.0, "read_records"), (32.0, "search_bytes"), (64.0, "tidy")):
         takes(seconds, worker, name)
-    ended = work(study).ended
+    ended = work_here(study).ended
     assert [report.seconds.sampling for report in ended] == [100.0] * 3
     # What comes after a trial's report is noted with the next one.
     assert [report.seconds.storage for report in ended] == [1 + 2, *[1 + 2 + 4 + 8 + 16 + 32 + 64] * 2]
@@ -137,7 +84,7 @@ def test_seconds_of_a_trial_that_was_lost_or_waited_for_are_nobodys(study, monke
 def test_worker_checks_the_report_of_a_trial_once(study, monkeypatch):
     real, checked = records.report_of, []
     monkeypatch.setattr(records, "report_of", lambda trial: checked.append(trial.number) or real(trial))
-    assert len(work(study).ended) == 3
+    assert len(work_here(study).ended) == 3
     assert checked == [0, 1, 2]
 
 
@@ -154,11 +101,11 @@ def test_trial_is_at_work_while_a_worker_has_it(study, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(TrialProcess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            work(study)
+            work_here(study)
     waits = read_records(study.optuna)
     assert (waits.running, waits.at_work) == ((0,), ())
     monkeypatch.setattr(TrialProcess, "run", looked)
-    assert work(study).at_work == ()
+    assert work_here(study).at_work == ()
     assert seen == [(0,), (1,), (2,)]
 
 
@@ -173,7 +120,7 @@ def test_peak_on_disk_has_what_checkpoints_took_between_two_looks(study, monkeyp
 
     monkeypatch.setattr(TrialProcess, "run", saves)
     monkeypatch.setattr(worker, "search_bytes", lambda _: 1000)
-    work(study)
+    work_here(study)
     assert study.optuna.user_attrs[PEAK] == 6000
 
 
@@ -185,9 +132,9 @@ def test_error_that_nobody_foresaw_counts_as_a_death_and_fails_the_trial_at_last
     monkeypatch.setattr(worker, "_objectives", lambda s, o: {}["val_loss"] if f"{o.value}" == first else real(s, o))
     for _ in range(3):  # the first one trained it: the second one began where no other had
         with pytest.raises(KeyError, match="val_loss"):
-            work(study)
+            work_here(study)
     assert len(lost(study)) == 3
-    records = work(study)
+    records = work_here(study)
     assert [report.state for report in records.ended] == ["FAIL", "COMPLETE", "COMPLETE"]
     failed = records.ended[0]
     assert failed.reason == "its worker died 2 times"
@@ -204,7 +151,7 @@ def test_worker_that_was_told_to_stop_or_has_no_disk_is_no_death(study, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(worker, "keep_result", stop)
         with pytest.raises(MachineFault if isinstance(error, OSError) else type(error)):
-            work(study)
+            work_here(study)
     assert lost(study) == [RELEASED]
 
 
@@ -218,9 +165,9 @@ def test_trial_that_every_job_is_too_short_for_fails_at_last(study, monkeypatch)
         patch.setattr(TrialProcess, "run", too_short)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                work(study)
+                work_here(study)
     assert lost(study) == [RELEASED, RELEASED]
-    records = work(study)
+    records = work_here(study)
     assert [report.state for report in records.ended] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert records.ended[0].reason == "its worker was told to stop 2 times while it came no further"
 
@@ -251,8 +198,8 @@ def test_trial_that_is_given_up_before_a_checkpoint_leaves_the_config_that_was_d
     study.optuna.set_user_attr("redsm5:budget", 1)
     for _ in range(2):
         with pytest.raises(KeyError, match="bounds"):
-            work(study)
-    (failed,) = work(study).ended
+            work_here(study)
+    (failed,) = work_here(study).ended
     assert (failed.state, failed.reason) == ("FAIL", "its worker died 2 times")
     assert is_drawn(failed, config_of(study, 0))
 
@@ -268,7 +215,7 @@ def test_trial_that_is_refused_leaves_the_config_that_was_drawn_or_none(study, m
 
     monkeypatch.setattr(worker, "trial_args", refuses)
     study.optuna.set_user_attr("redsm5:budget", 1)
-    (failed,) = work(study).ended
+    (failed,) = work_here(study).ended
     assert failed.reason == "refused: the draw is wrong"
     assert reports(study) == [0]
     if known:
@@ -299,8 +246,8 @@ def test_notes_of_a_trial_say_the_batches_that_it_was_begun_with(study, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(TrialProcess, "run", begun_elsewhere)
         with pytest.raises(KeyboardInterrupt):
-            work(study)
-    first, second, _ = work(study).ended
+            work_here(study)
+    first, second, _ = work_here(study).ended
     assert first.notes == {"batch": 2, "accumulation": 4, "step": "a quarter"}
     assert second.notes == {
         "batch": 8, "accumulation": 1, "memory": "8 posts of 4 windows fit a batch", "step": "a quarter"
@@ -309,7 +256,7 @@ def test_notes_of_a_trial_say_the_batches_that_it_was_begun_with(study, monkeypa
 
 def test_trained_trial_without_a_value_of_an_objective_has_failed_and_says_of_which(study):
     several = replace(study, plan=replace(study.plan, objectives=["val_f1_macro", "val_hit_at_1", "peak_memory"]))
-    records = work(several)
+    records = work_here(several)
     assert {(report.state, report.reason) for report in records.ended} == {("FAIL", "no value of val_hit_at_1")}
 
 
@@ -325,10 +272,10 @@ def test_attempt_that_cannot_be_copied_is_not_gone_on_from(study, monkeypatch, e
     with monkeypatch.context() as patch:
         patch.setattr(TrialProcess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            work(study)
+            work_here(study)
     monkeypatch.setattr(taking_over, "take_over", refuse)
     lines = []
-    records = work(study, lines.append)
+    records = work_here(study, lines.append)
     assert [report.state for report in records.ended] == ["COMPLETE"] * 3
     assert "attempt-1 cannot be gone on from" in "".join(lines)
 
@@ -341,7 +288,7 @@ def test_fit_is_told_when_the_lease_of_its_worker_ends(study, monkeypatch):
         return fit(self, task)
 
     monkeypatch.setattr(TrialProcess, "run", asks)
-    work(study)
+    work_here(study)
     assert [alive.lease for alive, _ in told] == [60.0] * 3
     assert all(0 < alive.until - now <= 60.0 for alive, now in told)
 
@@ -356,7 +303,7 @@ def test_worker_that_goes_on_removes_the_checkpoints_that_it_has_copied(study, m
         patch.setattr(TrialProcess, "run", interrupted)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                work(study)
+                work_here(study)
     folder = trial_folder(study.folder, 0)
     assert len(list(folder.glob("attempt-*"))) == 2
     assert len(list(folder.glob("attempt-*/checkpoints"))) == 1
@@ -377,11 +324,11 @@ def test_worker_that_goes_on_from_an_older_attempt_takes_over_what_that_one_repo
     with monkeypatch.context() as patch:
         patch.setattr(TrialProcess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            work(study)
+            work_here(study)
         patch.setattr(worker, "furthest", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
-            work(study)
-    work(study)
+            work_here(study)
+    work_here(study)
     third = study.optuna.get_trials()[2]
     assert [third.intermediate_values[epoch] for epoch in range(3)] == [0.25] * 3
     assert third.intermediate_values.keys() == {0, 1, 2, 3}
@@ -403,106 +350,13 @@ def test_result_whose_answer_was_cut_off_is_still_this_workers(study, monkeypatc
     assert lost(study) == []
 
 
-def test_finish_publishes_and_prunes_what_the_last_workers_did_not(study, untested, monkeypatch):
-    with monkeypatch.context() as patch:
-        for name in ("publish", "tidy"):  # killed between telling and publishing, each time
-            patch.setattr(worker, name, lambda *_: None)
-        work(study)
-    assert reports(study) == []
-    assert len(kept(study)) == 3
-    finish.finish(study, said)
-    assert reports(study) == [0, 1, 2]
-    assert kept(study) == [max(range(3), key=lambda number: value_of(number, 3))]
-    assert list(study.folder.glob("trials/*/attempt-*/checkpoints/last-*")) == []
-
-
-def test_dimensions_are_what_is_drawn(study):
-    space = read_space(Path(__file__).parents[2] / "configs" / "hpo" / "cpu.yaml")
-    found = finish.study_report(replace(study, space=space), read_records(study.optuna))
-    assert (
-        found.dimensions
-        == len(space.searched)
-        == len([p for p in space.parameters if type(p.distribution) is not Fixed])
-    )
-    assert found.dimensions < len(space.parameters)  # others are fixed there
-
-
-def held(folder, host):
-    holder = Holder(1, host, "another", "2026-01-01T00:00:00+00:00")
-    (folder / LOCK).write_text(json.dumps(asdict(holder)))
-
-
-@pytest.mark.parametrize("host", ["another", socket.gethostname()])
-def test_finish_waits_for_another_host_for_some_minutes_only_and_says_so(study, untested, monkeypatch, host):
-    """Where a file system has no locks nobody frees what a host that is gone has held."""
-    work(study)
-    lines, waited = [], []
-
-    def sleep(seconds):
-        waited.append(seconds)
-        if len(waited) == 3:
-            (study.folder / LOCK).unlink()
-
-    def no_locks(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("redsm5.run.lock.fcntl.flock", no_locks)
-    monkeypatch.setattr("redsm5.run.lock.Holder.is_gone", False)
-    monkeypatch.setattr(finish.time, "sleep", sleep)
-    held(study.folder, host)
-    finish.finish(study, lines.append)
-    assert len(waited) == 3
-    assert [line for line in lines if line.startswith("waiting: process 1 on host ")] == lines[:1]
-    held(study.folder, host)
-    waited.clear()
-    monkeypatch.setattr(finish, "LONGEST_WAIT", 0.0)
-    if host == "another":
-        with pytest.raises(FolderHeld, match="if that process is gone"):
-            finish.finish(study, said)
-    else:
-        finish.finish(study, said)
-        assert len(waited) == 3
-
-
 def test_full_disk_after_a_trial_is_a_sentence(study, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "report.json")
 
     monkeypatch.setattr(results, "prune_study", full)
     with pytest.raises(MachineFault, match=r"report.json cannot be written: No space left on device; make room"):
-        work(study)
-
-
-def test_test_that_fails_leaves_the_study_with_its_report_and_best_config(study, untested, monkeypatch):
-    def fails(run, log):
-        raise UserError("the test did not end")
-
-    work(study)
-    with monkeypatch.context() as patch:
-        patch.setattr(finish, "_test", fails)
-        with pytest.raises(UserError, match="the test did not end"):
-            finish.finish(study, said)
-    whole = json.loads((study.folder / "study.json").read_text(encoding="utf-8"))
-    assert (whole["test"], whole["test_evaluations"], whole["counts"]["complete"]) == (None, 1, 3)
-    assert (study.folder / "best.yaml").exists()
-    assert finish.finish(study, said).test_evaluations == 1
-    assert len(untested) == 1
-
-
-def test_best_config_may_be_nowhere_but_in_the_study(study, untested):
-    work(study)
-    told = []
-    finish.finish(replace(study, settings=replace(study.settings, best_config=None)), told.append)
-    assert (study.folder / "best.yaml").exists()
-    assert not [line for line in told if "best_config" in line]
-
-
-def test_best_config_whose_folder_is_missing_is_said_to_be_in_the_study_alone(study, untested):
-    work(study)
-    told = []
-    finish.finish(replace(study, settings=replace(study.settings, best_config="no/such/best.yaml")), told.append)
-    own = study.folder / "best.yaml"
-    assert told[0] == f"hpo.best_config: there is no folder no/such here; the best config is {own} alone"
+        work_here(study)
 
 
 def test_epochs_of_a_failed_trial_are_those_that_ended(study, monkeypatch):
@@ -517,7 +371,7 @@ def test_epochs_of_a_failed_trial_are_those_that_ended(study, monkeypatch):
 
     monkeypatch.setattr(TrialProcess, "run", diverges)
     study.optuna.set_user_attr("redsm5:budget", 1)
-    (failed,) = work(study).ended
+    (failed,) = work_here(study).ended
     assert (failed.state, failed.value, failed.best_epoch, failed.epochs) == ("FAIL", 0.5, 1, 3)
 
 
@@ -546,7 +400,7 @@ def test_worker_waits_for_a_database_that_is_away_at_its_start(study, monkeypatc
 
 
 def test_workers_that_tidy_at_once_do_not_crash_each_other(study):
-    work(study)
+    work_here(study)
     records = read_records(study.optuna)
     failed, workers = [], 4
     together = threading.Barrier(workers)

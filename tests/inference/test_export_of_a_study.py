@@ -2,16 +2,17 @@
 
 import json
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from confirmed_samples import NOW, confirmation, ensemble, study, trial
+from search_samples import search
 
 import redsm5
 from redsm5.cli import main
 from redsm5.confirm.models import Calibration, Confirmation
-from redsm5.confirm.origin import origin_of
+from redsm5.confirm.origin import StudyFiles
 from redsm5.confirm.sameness import config_sha256
 from redsm5.datamodules.manifest import manifest_sha256
 from redsm5.errors import UserError
@@ -111,6 +112,16 @@ def test_export_of_a_study_takes_the_best_then_the_confirmed_best(searched, tmp_
     told = capfd.readouterr().err
     assert "trial 7 of study: the confirmed best one" in told
     assert f"the best one of the search is trial 3: redsm5 export {searched / 'trials/00003/attempt-1'}\n" in told
+
+
+def test_export_says_what_mattered_where_the_report_is_of_now(searched, tmp_path, capfd):
+    write_study(searched)
+    for year, told in ((2100, False), (2000, True)):
+        found = search().model_copy(update={"created": datetime(year, 1, 1, tzinfo=UTC)})
+        (searched / "report.json").write_text(found.model_dump_json(), encoding="utf-8")
+        card = exported(searched / "trials/00003/attempt-1", tmp_path, "--overwrite")
+        assert ("what decided most" in card) != told
+        assert (f"{searched / 'report.json'} is older than trial " in capfd.readouterr().err) == told
 
 
 def test_export_confirmed_ships_thresholds_and_calibration(searched, tmp_path):
@@ -244,14 +255,15 @@ def test_trial_without_weights_is_exported_once_it_is_trained_again(searched, tm
 def test_run_beside_the_trials_is_of_one_where_it_has_its_config(searched, trained_run, capfd):
     write_confirmation(searched)
     run = shutil.copytree(trained_run, searched / "refits/00007")
-    assert origin_of(run, confirmed=True, tell=print).again
+    files = StudyFiles.read(searched, print)
+    assert files.origin_of(run, confirmed=True, tell=print).again
     assert capfd.readouterr().out == ""
     text = (run / "config.yaml").read_text(encoding="utf-8")
     (run / "config.yaml").write_text(text.replace("seed_everything: 0", "seed_everything: 5"), encoding="utf-8")
-    assert origin_of(run, confirmed=False, tell=print) is None
+    assert files.origin_of(run, confirmed=False, tell=print) is None
     assert "refits/00007 is of another config than trial 7" in capfd.readouterr().out
     with pytest.raises(UserError, match=r"train it anew: redsm5 fit --config .*/refits/00007 --fresh"):
-        origin_of(run, confirmed=True, tell=print)
+        files.origin_of(run, confirmed=True, tell=print)
 
 
 def test_export_of_a_study_elsewhere_is_a_sentence(searched, tmp_path, capfd):

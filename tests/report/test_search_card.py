@@ -3,6 +3,7 @@
 import pytest
 from confirmed_samples import confirmation, ensemble, study, trial
 
+from redsm5.hpo_report.models import Importance
 from redsm5.report.search_card import Origin, search_sections
 from redsm5.report.study_models import FrontTrial
 
@@ -43,6 +44,28 @@ def test_card_says_how_the_trial_was_found_and_how_it_was_tested():
 )
 def test_card_says_what_is_not_so(origin, said):
     assert said in search_sections(origin)
+
+
+def importance(name, found, floor):
+    return Importance(name=name, group="training", importance=found, floor=floor, active=1.0, best=None)
+
+
+@pytest.mark.parametrize("searched", [study(), None])
+def test_card_says_what_mattered_with_what_the_trial_has(searched):
+    one = trial(params={"lr": 0.00123456, "peft": "LoRA", "freeze": 2})
+    found = [
+        importance("lr", 0.5, 0.1), importance("r", 0.2, 0.1), importance("peft", 0.1, 0.05),
+        importance("gamma", 0.08, 0.2), importance("freeze", 0.05, 0.01),
+    ]  # fmt: skip
+    text = search_sections(Origin(one, None, searched, importances=found))
+    assert text.count("what decided most") == 1
+    assert (
+        "with what this trial has: `lr` 50% (0.00123), `r` 20% (not active), `peft` 10% (LoRA), `freeze` 5% (2)\n"
+        in (text + "\n")
+    )
+    text = search_sections(Origin(one, None, searched, importances=found[3:4]))
+    assert "no parameter decided more than chance would" in text
+    assert "decided" not in search_sections(Origin(one, None, searched))
 
 
 def test_card_of_the_confirmed_best_compares_it_with_all_others():
