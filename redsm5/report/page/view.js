@@ -43,6 +43,14 @@ function summarise(post) {
   return parts.join(" \u00b7 ");
 }
 
+/** Scrolls the list, and it alone: scrollIntoView would also change where the Tab key goes on from. */
+function reveal(row) {
+  const box = row.getBoundingClientRect();
+  const frame = listNode.getBoundingClientRect();
+  if (box.top < frame.top) listNode.scrollTop += box.top - frame.top;
+  else if (box.bottom > frame.bottom) listNode.scrollTop += box.bottom - frame.bottom;
+}
+
 function choose(index) {
   if (index === undefined) return;
   rows[state.chosen]?.setAttribute("aria-selected", "false");
@@ -50,7 +58,7 @@ function choose(index) {
   state.pinned = null;
   const post = page.posts[index];
   rows[index].setAttribute("aria-selected", "true");
-  rows[index].scrollIntoView({ block: "nearest" });
+  reveal(rows[index]);
   listNode.setAttribute("aria-activedescendant", rows[index].id);
   byId("post-id").textContent = post.id;
   byId("post-summary").textContent = summarise(post);
@@ -233,7 +241,7 @@ function start() {
   const asked = page.posts.findIndex((post) => post.id === hash.get("post"));
   if (asked >= 0) choose(asked);
   filterPosts();
-  rows[state.chosen]?.scrollIntoView({ block: "nearest" }); // the filters above may have grown since
+  if (rows[state.chosen]) reveal(rows[state.chosen]); // the filters above may have grown since
   if (byId(`tab-${hash.get("tab")}`)) showPanel(hash.get("tab"));
   document.documentElement.dataset.ready = "yes";
 }
