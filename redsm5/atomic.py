@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
@@ -85,6 +86,24 @@ def write_text_atomically(path: str | Path, text: str, *, mode: int = 0o644) -> 
         with atomic_file(path, mode=mode) as file:
             file.write(text.encode("utf-8"))
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; check its folder: there, writable, with room"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def refuse_unwritable(path: str | Path) -> None:
+    """Say before long work that a file could not be written after it.
+
+    Raises:
+        UserError: It is a folder, or its folder is not there or takes no files.
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str | Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {path}: {error.strerror}; check its folder: there, writable, with room")

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from redsm5.atomic import atomic_file, write_text_atomically
+from redsm5.atomic import atomic_file, refuse_unwritable, write_text_atomically
 from redsm5.errors import UserError
 
 
@@ -32,6 +32,21 @@ def test_write_replaces_the_file_and_sets_the_mode(tmp_path):
 def test_write_into_a_missing_folder_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match="No such file or directory; check its folder"):
         write_text_atomically(tmp_path / "nowhere" / "report.json", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nowhere/r.html", "No such file or directory"), ("", "Is a directory"), ("old/r.html", "Not a directory")],
+)
+def test_refuse_unwritable_says_before_the_work_what_writing_would_after_it(tmp_path, name, says):
+    (tmp_path / "old").write_text("old")
+    for call in (refuse_unwritable, lambda path: write_text_atomically(path, "x")):
+        with pytest.raises(UserError, match=f"{says}; check its folder"):
+            call(tmp_path / name)
+    refuse_unwritable(tmp_path / "old")
+    refuse_unwritable(tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "old"
 
 
 def test_block_that_raises_leaves_the_old_file(tmp_path):

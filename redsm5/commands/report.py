@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the report; returns the exit code."""
     import optuna
 
-    from redsm5.atomic import write_text_atomically
+    from redsm5.atomic import refuse_unwritable, write_text_atomically
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
     from redsm5.hpo_report.gather import search_report
@@ -35,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study)
-    report = search_report(load_study(settings), lambda line: print(line, file=sys.stderr))
+    study = load_study(settings)
+    if args.out:
+        refuse_unwritable(args.out)
+    report = search_report(study, lambda line: print(line, file=sys.stderr))
     numbers = report.model_dump_json(indent=2) + "\n"
     if args.format == "json":
         text = numbers

@@ -163,7 +163,7 @@ def open_storage(url: str, *, look: bool = False) -> RDBStorage:
 
     Args:
         url: ``sqlite:///study.db``, ``postgresql://...`` or ``mysql://...``.
-        look: Only to read: transactions on a file do not wait for those that write.
+        look: Only to read: a file is there, and transactions on it do not wait for those that write.
 
     Raises:
         DatabaseAway: It does not answer.
@@ -173,6 +173,8 @@ def open_storage(url: str, *, look: bool = False) -> RDBStorage:
     parsed = _parsed(url)
     name = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
+        if look and not Path(str(parsed.database)).is_file():
+            raise UserError(f"there is no database {parsed.database}; name that of the study with --storage")
         _prepare_file(parsed)
     try:
         _refuse_foreign(parsed, name)

@@ -117,12 +117,15 @@ def test_report_as_markdown_goes_where_it_is_told(study, tmp_path, capfd):
     [
         (["none"], "there is no study in"),
         (["{study}", "--out", "{study}/no/where.html"], "no/where.html: No such file or directory"),
-        (["{study}", "--study", "other"], "the database has no study other"),
+        (["{study}", "--study", "other"], "the database has no study of the name other"),
         (["{study}", "--storage", "mongodb://x/y"], "--storage"),
+        (["{study}", "--storage", "sqlite:///{study}/none.db"], "none.db; name that of the study with --storage"),
     ],
 )
-def test_report_that_cannot_be_made_is_a_sentence(study, capfd, args, says):
+def test_report_that_cannot_be_made_is_a_sentence(study, capfd, monkeypatch, args, says):
+    monkeypatch.setattr("redsm5.hpo_report.gather.search_report", None)  # it is said before the work
     assert main(["report", *(arg.format(study=study) for arg in args)]) == 2
+    assert not (study / "none.db").exists()
     err = capfd.readouterr().err
     assert says in err
     assert "Traceback" not in err

@@ -338,7 +338,7 @@ WRONG = [
     (["--workers", "0"], "--workers is 0; it must be at least 1", None),
     (["--folds", "500"], "--folds 500 needs 501", None),
     (["--storage", "mongodb://x/y"], "--storage", None),
-    (["--study", "other"], "the database has no study other", None),
+    (["--study", "other"], "the database has no study of the name other", None),
     (["--data.folds", "3"], "unrecognized arguments: --data.folds", None),
     ([], "copy all of", _no_config),
     ([], "copy all of", _no_run),
