@@ -287,7 +287,7 @@ def load_study(settings: HpoSettings) -> Study:
     plan = patiently(lambda: _stored_plan(storage, settings.name), LOOK_PATIENCE)
     if plan is None:
         raise UserError(
-            f"the database has no study of the name {settings.name}; give the one that it was begun with (--study), or, "
+            f"the database has no study of the name {settings.name}; give the one it was begun with (--study), or, "
             "where a search was interrupted before its first trial, run it again"
         )
 

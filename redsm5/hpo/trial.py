@@ -154,7 +154,7 @@ def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -
     None where its options make no config, or are not known.
 
     Args:
-        folder: Of the trial.
+        folder: Of the trial, in ``trials`` of the study.
         run_dir: Of the run; its config names the encoder that pretraining has left in a cache, which may be gone soon.
         refit: Folder of the run that the config makes.
         args: Options that the trial was fitted with; the config says as they do what is pretrained, and how. Empty
@@ -178,7 +178,8 @@ def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -
         except UserError:
             return None
     resolved["run_dir"] = str(refit)
-    return f"# redsm5 fit --config {folder / 'config.yaml'}\n" + yaml.safe_dump(resolved, sort_keys=False)
+    again = Path(*folder.parts[-3:], "config.yaml")  # from where the study lies, which may move
+    return f"# redsm5 fit --config {again}\n" + yaml.safe_dump(resolved, sort_keys=False)
 
 
 def _value(given: Any) -> Any:
