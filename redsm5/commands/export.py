@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.run.quiet import quiet_libraries
 
     quiet_libraries()
-    from redsm5.confirm.origin import StudyFiles, is_study, of_no_study, shipped, study_of
+    from redsm5.confirm.origin import StudyFiles, is_study, not_of_a_study, shipped, study_of
     from redsm5.inference.export import export
     from redsm5.report.search_card import search_sections
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         source = study.best_run(tell) if of_study else study.run_with_weights(source, tell)
         origin = study.origin_of(source, confirmed=args.confirmed, tell=tell)
     elif args.confirmed:
-        raise of_no_study(source)
+        raise not_of_a_study(source)
     export(
         source,
         out,

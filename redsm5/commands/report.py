@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+from redsm5.errors import UserError
 
 FORMATS = ("html", "json", "md")
 
@@ -16,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="where to (report.html, with its numbers in report.json, in the folder of the study; else printed)",
+        help="where to (report.html in the folder of the study; else printed)",
     )
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
@@ -29,17 +32,22 @@ def run(args: argparse.Namespace) -> int:
     from redsm5.atomic import refuse_unwritable, write_text_atomically
     from redsm5.hpo.settings import HpoSettings
     from redsm5.hpo.study import load_study
+    from redsm5.hpo.study_folder import key_of
     from redsm5.hpo_report.gather import search_report
     from redsm5.hpo_report.markdown import MOST, markdown
-    from redsm5.hpo_report.models import SEARCH_REPORT_FILE
+    from redsm5.hpo_report.models import SEARCH_FILE
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = HpoSettings(study_dir=args.study_dir, storage=args.storage, study=args.study)
     study = load_study(settings)
-    if args.out:
-        refuse_unwritable(args.out)
+    out = Path(args.out) if args.out else settings.folder / "report.html" if args.format == "html" else None
+    if out is not None:
+        refuse_unwritable(out)
     report = search_report(study, lambda line: print(line, file=sys.stderr))
     numbers = report.model_dump_json(indent=2) + "\n"
+    if key_of(settings.folder) is not None:  # else the trials are elsewhere
+        with suppress(UserError):  # a folder that takes no files still has a report, elsewhere or printed
+            write_text_atomically(settings.folder / SEARCH_FILE, numbers)
     if args.format == "json":
         text = numbers
     elif args.format == "md":
@@ -48,12 +56,7 @@ def run(args: argparse.Namespace) -> int:
         from redsm5.hpo_report.page import render
 
         text = render(report)
-    if args.out:
-        out = Path(args.out)
-    elif args.format == "html":
-        out = settings.folder / "report.html"
-        write_text_atomically(settings.folder / SEARCH_REPORT_FILE, numbers)
-    else:
+    if out is None:
         sys.stdout.write(text)
         return 0
     write_text_atomically(out, text)

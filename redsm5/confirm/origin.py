@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from redsm5.confirm.models import Candidate, Confirmation
 from redsm5.confirm.on_disk import read_confirmation
@@ -18,7 +17,8 @@ from redsm5.errors import UserError
 from redsm5.hpo.records import best_first
 from redsm5.hpo.results import REPORT_FILE, STUDY_FILE
 from redsm5.hpo.retention import REFITS, TRIALS
-from redsm5.hpo_report.models import SEARCH_REPORT_FILE, SearchReport
+from redsm5.hpo.study_folder import KEY
+from redsm5.hpo_report.models import SEARCH_FILE, SearchReport
 from redsm5.inference.calibrated import Shipped
 from redsm5.metrics.platt import Platt
 from redsm5.report.made import read_made
@@ -26,15 +26,13 @@ from redsm5.report.search_card import Origin, candidate_of
 from redsm5.report.study_models import StudyReport, TrialReport
 from redsm5.run.folder import RunFolder
 
-Made = TypeVar("Made", StudyReport, SearchReport)
-
-STUDY_FILES = (STUDY_FILE, ".study", "study.db")
+MARKS = (STUDY_FILE, KEY, "study.db")
 """One of them is in the folder of a study, beside its trials."""
 
 
 def is_study(folder: Path) -> bool:
     """Whether a folder is that of a study."""
-    return (folder / TRIALS).is_dir() and any((folder / name).exists() for name in STUDY_FILES)
+    return (folder / TRIALS).is_dir() and any((folder / name).exists() for name in MARKS)
 
 
 def study_of(run: Path) -> tuple[Path, int] | None:
@@ -60,7 +58,7 @@ class StudyFiles:
         searched: What ``study.json`` says; None where the search has not ended, or went on.
         confirmation: Of its best trials; None where there is none of the trials that are there now.
         ensemble: What was combined of them; None as before.
-        report: What ``redsm5 report`` found; None where there is none of now.
+        found: What ``redsm5 report`` found; None where it is of other trials than are there now.
     """
 
     path: Path
@@ -68,7 +66,7 @@ class StudyFiles:
     searched: StudyReport | None
     confirmation: Confirmation | None
     ensemble: Ensemble | None
-    report: SearchReport | None
+    found: SearchReport | None
 
     @classmethod
     def read(cls, path: Path, tell: Callable[[str], None]) -> StudyFiles:
@@ -83,19 +81,19 @@ class StudyFiles:
         ]
         reports = {one.trial: one for one in made if one is not None}
         confirmation = read_confirmation(path, reports, tell)
-        searched = _of_now(path / STUDY_FILE, StudyReport, reports, tell)
+        searched = _searched(path, reports, tell)
         ensemble = read_ensemble(path, reports, tell)
-        report = _of_now(path / SEARCH_REPORT_FILE, SearchReport, reports, tell)
-        return cls(path, reports, searched, confirmation, ensemble, report)
+        return cls(path, reports, searched, confirmation, ensemble, _found(path, reports, tell))
 
     @cached_property
     def ranked(self) -> list[int]:
         """The trials that were trained to their end, the best one first."""
         from redsm5.hpo.objectives import objectives_of
 
-        objectives = {report.objective for report in self.reports.values()}  # one, which the study is held to
-        modes = {"min": "minimize", "max": "maximize"}
-        direction = modes[objectives_of([objectives.pop()])[0].mode] if objectives else "maximize"
+        if not self.reports:
+            return []
+        objective = next(iter(self.reports.values())).objective  # that of all: the study is held to it
+        direction = {"min": "minimize", "max": "maximize"}[objectives_of([objective])[0].mode]
         return [one.trial for one in best_first(self.reports.values(), direction)]
 
     def best_run(self, tell: Callable[[str], None]) -> Path:
@@ -133,9 +131,10 @@ class StudyFiles:
         Raises:
             UserError: It is of a trial whose weights are not here.
         """
-        whole = run.resolve()
-        found = None if _is_again(whole) or RunFolder(whole).kept.best() is not None else study_of(whole)
-        return run if found is None or found[1] not in self.reports else self._with_weights(found[1], tell)
+        report = self._of(run)
+        if report is None or _is_again(run.resolve()) or RunFolder(run).kept.best() is not None:
+            return run
+        return self._with_weights(report.trial, tell)
 
     def origin_of(self, run: Path, *, confirmed: bool, tell: Callable[[str], None]) -> Origin | None:
         """What the files say of a run; None where it is of no trial that has ended, or of another config.
@@ -149,11 +148,10 @@ class StudyFiles:
             UserError: Thresholds and calibration are asked for, and there are none for it.
         """
         run = run.resolve()
-        found = study_of(run)
-        report = None if found is None else self.reports.get(found[1])
+        report = self._of(run)
         if report is None:
             if confirmed:
-                raise of_no_study(run)
+                raise not_of_a_study(run)
             return None
         number, again = report.trial, _is_again(run)
         if again and not is_trained_again(self.path, report):
@@ -175,11 +173,16 @@ class StudyFiles:
             study=self.searched,
             confirmation=self.confirmation,
             ensemble=self.ensemble,
-            importances=() if self.report is None else self.report.importances,
+            importances=() if self.found is None else self.found.importances,
             again=again,
             tested=RunFolder(run).predictions("test").exists(),
             confirmed=confirmed,
         )
+
+    def _of(self, run: Path) -> TrialReport | None:
+        """Of the trial that a run is of; None where it is of none, or of another study."""
+        found = study_of(run.resolve())
+        return None if found is None or found[0] != self.path.resolve() else self.reports.get(found[1])
 
     def _with_weights(self, trial: int, tell: Callable[[str], None]) -> Path:
         report = self.reports.get(trial)
@@ -198,7 +201,7 @@ class StudyFiles:
         return run.path
 
 
-def of_no_study(run: Path) -> UserError:
+def not_of_a_study(run: Path) -> UserError:
     """That ``--confirmed`` cannot be had for a run."""
     return UserError(f"--confirmed is for the trials of a study, and {run} is none; redsm5 confirm makes it")
 
@@ -229,11 +232,24 @@ def _why_not(study: Path, trial: int, candidate: Candidate | None) -> str:
     )
 
 
-def _of_now(path: Path, model: type[Made], reports: dict[int, TrialReport], tell: Callable[[str], None]) -> Made | None:
-    """What a file says of the whole search, where no trial has ended since: then the search went on."""
-    found = read_made(path, model, tell)
+def _searched(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> StudyReport | None:
+    """What ``study.json`` says, where no trial has ended since: then the search went on, and has not ended."""
+    found = read_made(study / STUDY_FILE, StudyReport, tell)
     newest = max(reports.values(), key=lambda one: one.created, default=None)
     if found is None or newest is None or newest.created <= found.created:
         return found
-    tell(f"{path} is older than trial {newest.trial}: the search went on, and it is left out")
+    tell(f"{study / STUDY_FILE} is older than trial {newest.trial}: the search went on, and it is left out")
+    return None
+
+
+def _found(study: Path, reports: dict[int, TrialReport], tell: Callable[[str], None]) -> SearchReport | None:
+    """What ``search.json`` says, where it has all trials that are there, as they are."""
+    found = read_made(study / SEARCH_FILE, SearchReport, tell)
+    rows = {} if found is None else {row.trial: (row.value, row.params) for row in found.trials}
+    other = next((one.trial for one in reports.values() if rows.get(one.trial) != (one.value, one.params)), None)
+    if found is None or other is None:
+        return found
+    tell(
+        f"{study / SEARCH_FILE} is of other trials than are there now (trial {other}), and left out; redsm5 report anew"
+    )
     return None

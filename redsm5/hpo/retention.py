@@ -15,8 +15,15 @@ from redsm5.checkpoints.folder import CheckpointFolder
 from redsm5.checkpoints.store import discard
 
 TRIALS, ATTEMPT, REFITS = "trials", "attempt-", "refits"
-AFTER = ("confirm", "confirm.json", "ensemble", REFITS, "report.html", "report.json")
-"""In the folder of a study: what is made once the search is over, and is no part of what it takes."""
+AFTER = {
+    "confirm": "confirm",
+    "confirm.json": "confirm",
+    "ensemble": "ensemble",
+    REFITS: "refits",
+    "report.html": "report",
+    "search.json": "report",
+}
+"""In the folder of a study: what is made once the search is over, and is no part of what it takes; with its kind."""
 
 
 def trial_folder(study: Path, number: int) -> Path:

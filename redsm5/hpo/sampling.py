@@ -11,7 +11,9 @@ import inspect
 import math
 import time
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Container, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
@@ -55,6 +57,16 @@ OF_PARAMETERS = ("diverged", "out of memory")
 those that diverge, TPE would draw across that edge for ever."""
 RELATIVE = "tpe:relative_params"
 """Attributes in which TPE announces parameters before they are stored; ours are stored with the trial."""
+
+
+def sampler_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a sampler: those that are given, over ours."""
+    return {**SAMPLER_OPTIONS.get(name, {}), **given}
+
+
+def pruner_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a pruner."""
+    return {**PRUNER_OPTIONS.get(name, {}), **given}
 
 
 def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> BaseSampler:
@@ -276,6 +288,7 @@ class _Main:
 
     def __init__(self, seen: _Seen, direction: StudyDirection) -> None:
         self._seen, self._direction = seen, direction
+        self._curves: dict[int, _Curve] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._seen, name)
@@ -291,16 +304,37 @@ class _Main:
         return copy.deepcopy(found) if deepcopy else found
 
     def _shown(self, trial: FrozenTrial, step: int) -> FrozenTrial:
-        complete = trial.state == TrialState.COMPLETE
-        if not complete and len(trial._values or ()) <= 1:
-            return trial  # as it is: a copy of a thousand at every epoch would take its time
-        shown = copy.copy(trial)
-        shown._values = None if trial._values is None else trial._values[:1]
-        known = [value for at, value in trial.intermediate_values.items() if at <= step and not math.isnan(value)]
-        if complete and known:
-            best = min if self._direction == StudyDirection.MINIMIZE else max
-            shown.intermediate_values = {**trial.intermediate_values, step: best(known)}
-        return shown
+        if trial.state != TrialState.COMPLETE:
+            return trial if len(trial._values or ()) <= 1 else _of_main(trial)
+        curve = self._curves.get(trial._trial_id)
+        if curve is None:  # once: a thousand are shown at every epoch
+            curve = self._curves[trial._trial_id] = _Curve(trial, self._direction)
+        return curve.at(step)
+
+
+class _Curve:
+    """A trial that was trained to its end, with the best value up to a step as its value there."""
+
+    def __init__(self, trial: FrozenTrial, direction: StudyDirection) -> None:
+        self._values = trial.intermediate_values
+        self._shown = _of_main(trial)
+        known = sorted((step, value) for step, value in self._values.items() if not math.isnan(value))
+        self._steps = [step for step, _ in known]
+        best = min if direction == StudyDirection.MINIMIZE else max
+        self._best = list(accumulate((value for _, value in known), best))
+
+    def at(self, step: int) -> FrozenTrial:
+        """The trial at a step, until the next call."""
+        before = bisect_right(self._steps, step)
+        if before:
+            self._shown.intermediate_values = {**self._values, step: self._best[before - 1]}
+        return self._shown
+
+
+def _of_main(trial: FrozenTrial) -> FrozenTrial:
+    shown = copy.copy(trial)
+    shown._values = None if trial._values is None else trial._values[:1]
+    return shown
 
 
 def _silent(trial: FrozenTrial) -> FrozenTrial:

@@ -55,7 +55,7 @@ class HpoSettings:
     sampler: str = "TPESampler"
     """Class of optuna.samplers"""
     sampler_options: dict[str, Any] = field(default_factory=dict)
-    """Options of its constructor, over ours: {n_startup_trials: 50}"""
+    """Options of its constructor, over ours: {n_startup_trials: 20}"""
     pruner: str = "MedianPruner"
     """Class of optuna.pruners"""
     pruner_options: dict[str, Any] = field(default_factory=dict)

@@ -128,6 +128,9 @@ def patiently(call: Callable[[], T], seconds: float) -> T:
         raise DatabaseAway(f"the database does not answer: {away}; the same command goes on") from away
 
 
+NAME_IT = "name that of the study, as it was begun, with --storage"
+
+
 def open_storage_patiently(url: str, seconds: float, tell: Callable[[str], None]) -> RDBStorage:
     """Open a database that was there a moment ago, and may be away for so long.
 
@@ -163,7 +166,8 @@ def open_storage(url: str, *, look: bool = False) -> RDBStorage:
 
     Args:
         url: ``sqlite:///study.db``, ``postgresql://...`` or ``mysql://...``.
-        look: Only to read: a file is there, and transactions on it do not wait for those that write.
+        look: Only to read: the database must hold a study, and transactions on a file do not wait for those that
+            write.
 
     Raises:
         DatabaseAway: It does not answer.
@@ -173,11 +177,12 @@ def open_storage(url: str, *, look: bool = False) -> RDBStorage:
     parsed = _parsed(url)
     name = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
-        if look and not Path(str(parsed.database)).is_file():
-            raise UserError(f"there is no database {parsed.database}; name that of the study with --storage")
-        _prepare_file(parsed)
+        if not look:
+            _prepare_file(parsed)
+        elif not Path(str(parsed.database)).is_file():
+            raise UserError(f"there is no database {parsed.database}; {NAME_IT}")
     try:
-        _refuse_foreign(parsed, name)
+        _refuse_foreign(parsed, name, empty=not look)
         return created_once(lambda: _opened(parsed, look))
     except ImportError:
         driver, extra = DRIVERS[parsed.get_backend_name()]
@@ -269,12 +274,14 @@ def _write_ahead(path: Path) -> str:
         return mode if mode == "wal" else str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
 
 
-def _refuse_foreign(url: URL, name: str) -> None:
+def _refuse_foreign(url: URL, name: str, *, empty: bool) -> None:
     engine = create_engine(url, connect_args=_connect_args(url))
     try:
         tables = set(inspect(engine).get_table_names())
     finally:
         engine.dispose()
+    if not tables and not empty:
+        raise UserError(f"the database {name} is empty; {NAME_IT}")
     # Every table of a half-made study is one of these.
     if tables and not tables & {"studies", "version_info", "study_directions"}:
         raise UserError(

@@ -22,9 +22,9 @@ from redsm5.callbacks.early_stopping import EarlyStopping
 from redsm5.errors import UserError
 from redsm5.hpo.base_config import BASE, base_config, base_file, gpus, with_places, written
 from redsm5.hpo.objectives import Objective, objectives_of
-from redsm5.hpo.sampling import Sampling, make_pruner, try_to_draw
+from redsm5.hpo.sampling import Sampling, make_pruner, pruner_options, sampler_options, try_to_draw
 from redsm5.hpo.settings import HpoSettings
-from redsm5.hpo.slots import Slots
+from redsm5.hpo.slots import STUDY, Slots
 from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.check import check_space
 from redsm5.hpo.space.draw import draw
@@ -34,7 +34,7 @@ from redsm5.hpo.space.resolve import met
 from redsm5.hpo.space.space import Space
 from redsm5.hpo.storage import open_storage, open_storage_patiently, open_to_look, patiently
 from redsm5.hpo.study_corpus import StudyCorpus, study_corpus
-from redsm5.hpo.study_folder import bind, refuse_trials
+from redsm5.hpo.study_folder import bind, refuse_another, refuse_trials
 from redsm5.hpo.tiny_encoders import prepare
 from redsm5.run.folder import RESUME_KEYS, differing_keys, is_one_of
 
@@ -69,9 +69,9 @@ class Plan:
         objectives: All of them, by name.
         seed: Of the study.
         sampler: As in the settings; and so are the next ones.
-        sampler_options: Of its constructor.
+        sampler_options: All that its constructor is given, ours included: another version may have others.
         pruner: Class name.
-        pruner_options: Of its constructor.
+        pruner_options: As for the sampler.
         training_posts: Posts of the training part.
         pruned_by: The metric that the pruner compares.
         lease_seconds: A worker of which nothing is heard for so long counts as gone.
@@ -258,9 +258,9 @@ def _new_plan(
         objectives=[one.name for one in settings.searched],
         seed=settings.seed,
         sampler=settings.sampler,
-        sampler_options=dict(settings.sampler_options),
+        sampler_options=sampler_options(settings.sampler, settings.sampler_options),
         pruner=settings.pruner,
-        pruner_options=dict(settings.pruner_options),
+        pruner_options=pruner_options(settings.pruner, settings.pruner_options),
         training_posts=corpus.training_posts,
         pruned_by=settings.pruned_by,
         lease_seconds=settings.lease_seconds,
@@ -279,7 +279,7 @@ def load_study(settings: HpoSettings) -> Study:
     """Open a study that was begun, to look at it: also while a worker that is stopped holds its database.
 
     Raises:
-        UserError: There is none, or its database is away.
+        UserError: There is none, its database is away, or the folder is that of another.
     """
     if settings.storage is None and not (settings.folder / "study.db").exists():
         raise UserError(f"there is no study in {settings.folder}; begin one with redsm5 hpo --study-dir, or name it")
@@ -293,6 +293,7 @@ def load_study(settings: HpoSettings) -> Study:
 
     def opened() -> Study:
         study = optuna.load_study(storage=storage, study_name=settings.name)
+        refuse_another(settings.folder, storage.get_study_system_attrs(study._study_id).get(STUDY))
         begun = replace(settings, n_trials=study.user_attrs.get(BUDGET, settings.n_trials))
         return Study(begun, plan, from_json(plan.space), study, storage)
 
@@ -315,7 +316,14 @@ def _stored_plan(storage: RDBStorage, name: str) -> Plan | None:
 
 
 def _asked(settings: HpoSettings, name: str) -> Any:
-    return [one.name for one in settings.searched] if name == "objectives" else getattr(settings, name)
+    match name:
+        case "objectives":
+            return [one.name for one in settings.searched]
+        case "sampler_options":
+            return sampler_options(settings.sampler, settings.sampler_options)
+        case "pruner_options":
+            return pruner_options(settings.pruner, settings.pruner_options)
+    return getattr(settings, name)
 
 
 def _refuse_another(plan: Plan, settings: HpoSettings, space: Space, config: dict[str, Any]) -> None:

@@ -36,19 +36,36 @@ def bind(folder: Path, key: str) -> None:
     Raises:
         UserError: It belongs to another one.
     """
-    if _key_of(folder) is None:
+    if key_of(folder) is None:
         try:
             refuse_trials(folder)
         except UserError:
-            if _key_of(folder) is None:
+            if key_of(folder) is None:
                 raise
         else:
             write_text_atomically(folder / KEY, f"{key}\n")
-    if _key_of(folder) != key:  # read again: another command may have begun the same study meanwhile
+    if key_of(folder) != key:  # read again: another command may have begun the same study meanwhile
         refuse_trials(folder)
 
 
-def _key_of(folder: Path) -> str | None:
+def refuse_another(folder: Path, key: str | None) -> None:
+    """See that a folder is not that of another study than the one that is looked at.
+
+    Args:
+        folder: Of a study, or of none.
+        key: Of the study in its database; None before its first worker.
+
+    Raises:
+        UserError: It is.
+    """
+    if key is not None and key_of(folder) not in (None, key):
+        raise UserError(
+            f"{folder} belongs to another study than the database names; name that one as it was begun (--study, "
+            "--storage), or give the folder of this one"
+        )
+
+
+def key_of(folder: Path) -> str | None:
     """Of the study that a folder belongs to; None where that is not noted."""
     try:
         return (folder / KEY).read_text(encoding="utf-8").strip()

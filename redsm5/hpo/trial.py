@@ -178,7 +178,8 @@ def config_text(folder: Path, run_dir: Path, refit: Path, args: Sequence[str]) -
         except UserError:
             return None
     resolved["run_dir"] = str(refit)
-    again = Path(*folder.parts[-3:], "config.yaml")  # from where the study lies, which may move
+    config = folder / "config.yaml"
+    again = config.relative_to(Path.cwd()) if config.is_relative_to(Path.cwd()) else config  # as run_dir is meant
     return f"# redsm5 fit --config {again}\n" + yaml.safe_dump(resolved, sort_keys=False)
 
 

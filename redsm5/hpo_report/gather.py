@@ -39,6 +39,7 @@ def search_report(study: Study, tell: Callable[[str], None]) -> SearchReport:
     Raises:
         UserError: The database holds what this version cannot read.
     """
+    created = datetime.now(UTC)  # what ends meanwhile is not in it
     records = read_records(study.optuna)
     whole = study_report(study, records)
     ended = {report.trial: report for report in records.ended}
@@ -57,7 +58,7 @@ def search_report(study: Study, tell: Callable[[str], None]) -> SearchReport:
     required = requirements(whole)
     candidates, same = side_by_side(ranked[:CANDIDATES])
     return SearchReport(
-        created=datetime.now(UTC),
+        created=created,
         study=whole,
         pruned_by=study.plan.pruned_by,
         summary=summary(whole, found, groups, required, confirmed, combined),

@@ -12,8 +12,8 @@ from redsm5.report.study_models import EndState, StudyReport
 
 SEARCH_SCHEMA_VERSION: Literal[1] = 1
 """Raised when a field changes its meaning or goes."""
-SEARCH_REPORT_FILE = "report.json"
-"""The numbers of the page, beside it in the folder of the study."""
+SEARCH_FILE = "search.json"
+"""The report in the folder of the study, for model cards and other programs."""
 
 
 class Domain(Frozen):

@@ -11,7 +11,7 @@ from redsm5.hpo_report.models import SearchReport, Storage
 from redsm5.hpo_report.tables import Table
 
 DATABASE = "study.db"
-KINDS = ("weights", "predictions", "database", "confirm", "ensemble", "report", "rest")
+KINDS = ("weights", "predictions", "database", *dict.fromkeys(AFTER.values()), "rest")
 
 
 def storage_of(folder: Path, peak: int) -> Storage:
@@ -45,7 +45,7 @@ def _kind(path: Path) -> str:
     """Of a file, by its path from the folder of the study."""
     first = path.parts[0]
     if first in AFTER:
-        return Path(first).stem
+        return AFTER[first]
     if "checkpoints" in path.parts:
         return "weights"
     if path.name.startswith("predictions-"):

@@ -116,16 +116,19 @@ def _mattered(trial: TrialReport, importances: Sequence[Importance]) -> str:
     above = [one for one in importances if one.above][:NAMED]
     if not above:
         return "- no parameter decided more than chance would whether a trial was among the best tenth"
-    named = (f"`{one.name}` {one.importance:.0%} ({_value(trial.params.get(one.name))})" for one in above)
+    named = (f"`{one.name}` {one.importance:.0%} ({_value(trial, one.name)})" for one in above)
     return (
         "- what decided most, and more than chance would, whether a trial was among the best tenth, with what this "
         f"trial has: {', '.join(named)}"
     )
 
 
-def _value(value: object) -> str:
-    if value is None:
+def _value(trial: TrialReport, name: str) -> str:
+    if name not in trial.params:
         return "not active"
+    value = trial.params[name]
+    if value is None:
+        return "none"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -55,9 +55,27 @@ def test_report_writes_a_page_beside_the_study(study, capfd):
     assert out[0].startswith("2 of 2 trials have ended")
     assert out[-1] == str(study / "report.html")
     assert (study / "report.html").stat().st_size < 10_000_000
-    numbers = json.loads((study / "report.json").read_text(encoding="utf-8"))
+    numbers = json.loads((study / "search.json").read_text(encoding="utf-8"))
     jsonschema.validate(numbers, report_schema("search"))
     assert numbers["summary"] == out[:-1]
+
+
+@pytest.mark.parametrize("name", ["--format=md", "--format=json", "--out={tmp}/r.html"])
+def test_report_leaves_its_numbers_in_the_study_whatever_its_form(study, tmp_path, capfd, name):
+    (study / "search.json").unlink(missing_ok=True)
+    assert main(["report", str(study), name.format(tmp=tmp_path)]) == 0
+    assert (study / "search.json").exists()
+
+
+def test_report_into_a_folder_that_is_no_studys_leaves_what_is_there(study, tmp_path, capfd):
+    (tmp_path / "report.json").write_text("that of a run")
+    storage = ("--storage", f"sqlite:///{study / 'study.db'}", "--study", "study")
+    assert main(["report", str(tmp_path), *storage]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert (tmp_path / "report.json").read_text() == "that of a run"
+    (tmp_path / ".study").write_text("another\n")
+    assert main(["report", str(tmp_path), *storage]) == 2
+    assert "belongs to another study than the database names" in capfd.readouterr().err
 
 
 def test_report_of_a_study_whose_folder_is_elsewhere_says_what_it_cannot_show(study, tmp_path, capfd):
@@ -119,7 +137,10 @@ def test_report_as_markdown_goes_where_it_is_told(study, tmp_path, capfd):
         (["{study}", "--out", "{study}/no/where.html"], "no/where.html: No such file or directory"),
         (["{study}", "--study", "other"], "the database has no study of the name other"),
         (["{study}", "--storage", "mongodb://x/y"], "--storage"),
-        (["{study}", "--storage", "sqlite:///{study}/none.db"], "none.db; name that of the study with --storage"),
+        (
+            ["{study}", "--storage", "sqlite:///{study}/none.db"],
+            "none.db; name that of the study, as it was begun, with",
+        ),
     ],
 )
 def test_report_that_cannot_be_made_is_a_sentence(study, capfd, monkeypatch, args, says):

@@ -1,6 +1,7 @@
 """kill -9 and power cuts, anywhere: the same command goes on, and the run ends as if nothing had happened."""
 
 import random
+import shutil
 
 import pytest
 from fault_child import POINTS
@@ -21,7 +22,6 @@ CHAINS = {
     "prune": [
         ("removing a checkpoint", 1, "before"), ("removing its files", 1, "before"), ("removing its files", 3, "after"),
     ],
-    "last save": [("naming a checkpoint", 16, "after")],
     "resume": [
         ("training", 4, "before"), ("going on", 1, "before"), ("going on", 1, "after"), ("sweeping", 1, "after"),
     ],
@@ -48,6 +48,19 @@ def test_killed_run_ends_as_the_uninterrupted_one(call, command, whole, tmp_path
     assert call(args) == 0, (tmp_path / "log").read_text()[-3000:]
     assert_ends_as(whole[0], tmp_path / "run")
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_run_killed_after_its_last_checkpoint_is_pruned_by_the_next_command(call, command, whole, tmp_path):
+    kept = RunFolder(tmp_path / "run").kept
+    for naming in range(10, 40):  # how many come before depends on which epochs were the best
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        args = command(tmp_path / "run")
+        assert call(args, fault=("naming a checkpoint", naming, "after")) == -9, "the last checkpoint was never met"
+        entries = kept.entries("resume")
+        if len(entries) == 3 and entries[-1].manifest.epoch == 2 and entries[-1].manifest.value is not None:
+            break
+    assert call(args) == 0, (tmp_path / "log").read_text()[-3000:]
+    assert_ends_as(whole[0], tmp_path / "run")
 
 
 def test_kills_of_the_suite_are_twenty_five_at_least():

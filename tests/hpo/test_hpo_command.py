@@ -313,7 +313,7 @@ def test_another_search_in_the_same_folder_is_refused(options, tmp_path, capfd):
         (["--seed", "3"], "was begun with seed 0"),
         (["--trainer.max_epochs=3"], "was begun with another trainer.max_epochs"),
         (["--pruner", "NopPruner"], "was begun with pruner MedianPruner"),
-        (["--sampler-options", '{"n_startup_trials": 3}'], "was begun with sampler_options {}"),
+        (["--sampler-options", '{"n_startup_trials": 3}'], "was begun with sampler_options {'multivariate': True,"),
         (["--config", str(_leases(tmp_path))], "was begun with lease_seconds 30.0"),
     ):
         capfd.readouterr()

@@ -102,7 +102,7 @@ def test_disk_bytes_are_those_of_all_files(tmp_path):
 def test_what_came_after_the_search_is_no_part_of_what_it_takes(tmp_path):
     sizes = {
         "study.db": 3000, "trials/00001/confirm.json": 200, "confirm/folds/weights": 50_000, "confirm.json": 60_000,
-        "ensemble/weights": 70_000, "report.html": 80_000,
+        "ensemble/weights": 70_000, "report.html": 80_000, "search.json": 90_000, "refits/00001/config.yaml": 900,
     }  # fmt: skip
     for name, size in sizes.items():
         path = tmp_path / name

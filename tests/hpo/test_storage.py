@@ -17,6 +17,7 @@ from redsm5.hpo.storage import (
     insist,
     open_storage,
     open_storage_patiently,
+    open_to_look,
     reaching,
 )
 
@@ -102,6 +103,20 @@ def test_open_storage_refuses_the_database_of_something_else(tmp_path):
         open_storage(f"sqlite:///{tmp_path}/s.db")
     with sqlite3.connect(tmp_path / "s.db") as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("experiments",)]
+
+
+def test_look_at_a_database_changes_nothing_in_it(tmp_path):
+    path = tmp_path / "s.db"
+    with pytest.raises(UserError, match=r"there is no database .*s.db; name that of the study, as it was begun"):
+        open_to_look(f"sqlite:///{path}")
+    assert not path.exists()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"the database .*s.db is empty; name that of the study"):
+        open_to_look(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["s.db"]
 
 
 def test_open_storage_refuses_tables_of_another_version(tmp_path):

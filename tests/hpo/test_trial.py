@@ -231,11 +231,14 @@ def test_attempt_takes_the_metrics_of_the_best_epoch(tmp_path):
     assert lowest.value == 2.0
 
 
-def test_written_config_is_that_of_the_run_in_a_folder_of_its_own(tmp_path):
+def test_written_config_is_that_of_the_run_in_a_folder_of_its_own(tmp_path, monkeypatch):
     run_dir = tmp_path / "attempt-1"
     config_of(run_dir, train=8, eval=8)
     text = config_text(tmp_path / "study/trials/00007", run_dir, tmp_path / "refits" / "00003", ())
-    assert text.startswith("# redsm5 fit --config study/trials/00007/config.yaml\n")
+    assert text.startswith(f"# redsm5 fit --config {tmp_path}/study/trials/00007/config.yaml\n")
+    monkeypatch.chdir(tmp_path)  # as its run_dir is meant
+    here = config_text(tmp_path / "study/trials/00007", run_dir, tmp_path / "refits" / "00003", ())
+    assert here.startswith("# redsm5 fit --config study/trials/00007/config.yaml\n")
     written, ran = yaml.safe_load(text), yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     assert written.pop("run_dir") == str(tmp_path / "refits" / "00003")
     ran.pop("run_dir")

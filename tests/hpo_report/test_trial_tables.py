@@ -48,7 +48,7 @@ def test_storage_is_counted_by_kind(tmp_path):
         "study.db": 1_000, "study.db-wal": 100, "trials/00000/attempt-1/checkpoints/best/weights.safetensors": 50_000,
         "trials/00000/attempt-1/predictions-val.jsonl": 2_000, "trials/00000/report.json": 300,
         "confirm/folds/checkpoints/w.safetensors": 7_000, "confirm.json": 70, "ensemble/predictions-val.jsonl": 80,
-        "report.html": 9,
+        "report.html": 9, "search.json": 1, "refits/00007/checkpoints/w.safetensors": 400,
     }  # fmt: skip
     for name, size in sizes.items():
         path = tmp_path / name
@@ -56,8 +56,8 @@ def test_storage_is_counted_by_kind(tmp_path):
         path.write_bytes(b"x" * size)
     found = storage_of(tmp_path, 60_000)
     assert found.kinds == {
-        "weights": 50_000, "predictions": 2_000, "database": 1_100, "confirm": 7_070, "ensemble": 80, "report": 9,
-        "rest": 300,
+        "weights": 50_000, "predictions": 2_000, "database": 1_100, "confirm": 7_070, "ensemble": 80, "refits": 400,
+        "report": 10, "rest": 300,
     }  # fmt: skip
     assert found.now == sum(sizes.values())
     rows = storage_table(of_rows().model_copy(update={"storage": found})).rows

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -114,14 +114,31 @@ def test_export_of_a_study_takes_the_best_then_the_confirmed_best(searched, tmp_
     assert f"the best one of the search is trial 3: redsm5 export {searched / 'trials/00003/attempt-1'}\n" in told
 
 
-def test_export_says_what_mattered_where_the_report_is_of_now(searched, tmp_path, capfd):
-    write_study(searched)
-    for year, told in ((2100, False), (2000, True)):
-        found = search().model_copy(update={"created": datetime(year, 1, 1, tzinfo=UTC)})
-        (searched / "report.json").write_text(found.model_dump_json(), encoding="utf-8")
-        card = exported(searched / "trials/00003/attempt-1", tmp_path, "--overwrite")
-        assert ("what decided most" in card) != told
-        assert (f"{searched / 'report.json'} is older than trial " in capfd.readouterr().err) == told
+@pytest.mark.parametrize(
+    ("of_seven", "told"),
+    [({}, ""), ({"value": 0.1}, "(trial 7)"), ({"params": {"lr": 1.0}}, "(trial 7)"), ({"trial": 8}, "(trial 7)")],
+)
+def test_export_says_what_mattered_where_the_report_is_of_its_trials(searched, tmp_path, capfd, of_seven, told):
+    whole = search()
+    rows = [
+        whole.trials[0].model_copy(update={"trial": number, "value": value, "params": {}, **more})
+        for number, value, more in ((3, 0.82, {}), (7, 0.8, of_seven))
+    ]
+    (searched / "search.json").write_text(whole.model_copy(update={"trials": rows}).model_dump_json(), encoding="utf-8")
+    card = exported(searched / "trials/00003/attempt-1", tmp_path)
+    first = next(one for one in whole.importances if one.above)
+    assert (f"with what this trial has: `{first.name}` {first.importance:.0%} (not active)" in card) == (not told)
+    err = capfd.readouterr().err
+    assert ("is of other trials than are there now" in err) == bool(told)
+    assert told in err
+
+
+def test_run_that_is_a_link_into_another_study_is_none_of_this_one(searched, tmp_path, capfd):
+    other = shutil.copytree(searched, tmp_path / "other")
+    shutil.rmtree(searched / "trials/00007")
+    (searched / "trials/00007").symlink_to(other / "trials/00003")
+    run, files = searched / "trials/00007/attempt-1", StudyFiles.read(searched, print)
+    assert files.origin_of(run, confirmed=False, tell=print) is None
 
 
 def test_export_confirmed_ships_thresholds_and_calibration(searched, tmp_path):

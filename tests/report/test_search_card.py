@@ -52,17 +52,18 @@ def importance(name, found, floor):
 
 @pytest.mark.parametrize("searched", [study(), None])
 def test_card_says_what_mattered_with_what_the_trial_has(searched):
-    one = trial(params={"lr": 0.00123456, "peft": "LoRA", "freeze": 2})
+    one = trial(params={"lr": 0.00123456, "peft": "LoRA", "freeze": 2, "alpha": None, "clip": 1})
     found = [
         importance("lr", 0.5, 0.1), importance("r", 0.2, 0.1), importance("peft", 0.1, 0.05),
-        importance("gamma", 0.08, 0.2), importance("freeze", 0.05, 0.01),
+        importance("gamma", 0.08, 0.2), importance("freeze", 0.05, 0.01), importance("alpha", 0.04, 0.01),
+        importance("clip", 0.03, 0.01),
     ]  # fmt: skip
     text = search_sections(Origin(one, None, searched, importances=found))
     assert text.count("what decided most") == 1
-    assert (
-        "with what this trial has: `lr` 50% (0.00123), `r` 20% (not active), `peft` 10% (LoRA), `freeze` 5% (2)\n"
-        in (text + "\n")
-    )
+    named = "`lr` 50% (0.00123), `r` 20% (not active), `peft` 10% (LoRA), `freeze` 5% (2), `alpha` 4% (none)"
+    assert f", with what this trial has: {named}" in text
+    assert "gamma" not in text
+    assert "clip" not in text  # the sixth
     text = search_sections(Origin(one, None, searched, importances=found[3:4]))
     assert "no parameter decided more than chance would" in text
     assert "decided" not in search_sections(Origin(one, None, searched))
