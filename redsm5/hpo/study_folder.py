@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from redsm5.atomic import write_text_atomically
@@ -43,9 +46,22 @@ def bind(folder: Path, key: str) -> None:
             if key_of(folder) is None:
                 raise
         else:
-            write_text_atomically(folder / KEY, f"{key}\n")
-    if key_of(folder) != key:  # read again: another command may have begun the same study meanwhile
+            _note(folder, key)
+    if key_of(folder) != key:  # read again: another command may have begun the same study, or another one, meanwhile
         refuse_trials(folder)
+
+
+def _note(folder: Path, key: str) -> None:
+    """Write the key whole, unless there is one: of two commands at once the first one has the folder."""
+    aside = folder / f"{KEY}.{secrets.token_hex(4)}.tmp"
+    try:
+        write_text_atomically(aside, f"{key}\n")
+        with suppress(FileExistsError):
+            os.link(aside, folder / KEY)
+    except OSError:  # a file system without links
+        write_text_atomically(folder / KEY, f"{key}\n")
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def refuse_another(folder: Path, key: str | None) -> None:
