@@ -16,13 +16,11 @@ from redsm5.commands import hpo
 from redsm5.errors import UserError
 from redsm5.hpo import storage as storage_module
 from redsm5.hpo import study as study_module
-from redsm5.hpo import study_folder
 from redsm5.hpo.records import Records
 from redsm5.hpo.settings import HpoSettings, read_settings
 from redsm5.hpo.slots import Slots
 from redsm5.hpo.storage import open_storage
 from redsm5.hpo.study import PLAN, load_study, open_study
-from redsm5.hpo.study_folder import KEY, bind
 from redsm5.hpo.worker import Worker
 from redsm5.run.lock import boot_id
 
@@ -129,25 +127,6 @@ def test_study_that_another_command_begins_meanwhile_is_gone_on_with(
     study = open_study(settings, rest, lambda _: None)
     assert study.plan == others[0].plan
     assert len(study.storage.get_all_studies()) == 1
-
-
-@pytest.mark.parametrize("key", ["ours", "another"])
-def test_folder_that_another_command_takes_meanwhile_is_taken_for_the_same_study_only(tmp_path, monkeypatch, key):
-    refuse = study_folder.refuse_trials
-
-    def taken_meanwhile(folder):
-        (folder / KEY).write_text(f"{key}\n", encoding="utf-8")
-        (folder / "trials" / "00000").mkdir(parents=True, exist_ok=True)
-        refuse(folder)
-
-    monkeypatch.setattr(study_folder, "refuse_trials", taken_meanwhile)
-    if key == "ours":
-        bind(tmp_path, "ours")
-        bind(tmp_path, "ours")
-    else:
-        with pytest.raises(UserError, match="holds the trials of another study"):
-            bind(tmp_path, "ours")
-    assert (tmp_path / KEY).read_text(encoding="utf-8") == f"{key}\n"
 
 
 def test_objective_without_a_test_figure_is_said(begun, capfd):

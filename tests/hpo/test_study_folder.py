@@ -26,6 +26,25 @@ def test_bind_notes_the_key_and_sees_it_again(tmp_path, monkeypatch, links):
     assert key_of(tmp_path) == "one"
 
 
+@pytest.mark.parametrize("key", ["ours", "another"])
+def test_folder_that_another_command_takes_meanwhile_is_taken_for_the_same_study_only(tmp_path, monkeypatch, key):
+    refuse = study_folder.refuse_trials
+
+    def taken_meanwhile(folder):
+        (folder / KEY).write_text(f"{key}\n", encoding="utf-8")
+        (folder / "trials" / "00000").mkdir(parents=True, exist_ok=True)
+        refuse(folder)
+
+    monkeypatch.setattr(study_folder, "refuse_trials", taken_meanwhile)
+    if key == "ours":
+        bind(tmp_path, "ours")
+        bind(tmp_path, "ours")
+    else:
+        with pytest.raises(UserError, match="holds the trials of another study"):
+            bind(tmp_path, "ours")
+    assert (tmp_path / KEY).read_text(encoding="utf-8") == f"{key}\n"
+
+
 @pytest.mark.parametrize(("other", "refused"), [("one", False), ("two", True)])
 def test_of_two_commands_that_bind_a_folder_at_once_the_first_has_it(tmp_path, monkeypatch, other, refused):
     real = study_folder.refuse_trials
