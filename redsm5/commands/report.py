@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from redsm5.errors import UserError
@@ -46,8 +45,10 @@ def run(args: argparse.Namespace) -> int:
     report = search_report(study, lambda line: print(line, file=sys.stderr))
     numbers = report.model_dump_json(indent=2) + "\n"
     if key_of(settings.folder) is not None:  # else the trials are elsewhere
-        with suppress(UserError):  # a folder that takes no files still has a report, elsewhere or printed
+        try:
             write_text_atomically(settings.folder / SEARCH_FILE, numbers)
+        except UserError as error:  # the report itself is printed, or goes elsewhere
+            print(error, file=sys.stderr)
     if args.format == "json":
         text = numbers
     elif args.format == "md":
