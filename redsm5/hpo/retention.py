@@ -109,9 +109,20 @@ def prune_study(study: Path, ended: dict[int, str], best: Collection[int], done:
             done.add(number)
 
 
-def search_bytes(study: Path) -> int:
-    """Bytes of the folder of a study, without what was made after the search."""
-    return disk_bytes(study, leave_out=AFTER)
+def search_bytes(study: Path, done: Collection[int] = (), known: dict[int, int] | None = None) -> int:
+    """Bytes of the folder of a study, without what was made after the search.
+
+    Args:
+        study: Folder of the study.
+        done: Numbers of trials whose folders change no more: they are looked at once.
+        known: Bytes of these, from call to call; added to.
+    """
+    known = {} if known is None else known
+    for number in done:
+        if number not in known:
+            known[number] = disk_bytes(trial_folder(study, number))
+    others = disk_bytes(study / TRIALS, leave_out={trial_folder(study, number).name for number in known})
+    return disk_bytes(study, leave_out={*AFTER, TRIALS}) + others + sum(known.values())
 
 
 def disk_bytes(folder: Path, leave_out: Collection[str] = ()) -> int:

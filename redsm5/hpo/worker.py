@@ -76,6 +76,7 @@ class Worker:
         self._before = patiently(lambda: read_records(study.optuna, self._reports), PATIENCE) if alone else None
         self._removed: set[int] = set()
         self._peak, self._above = 0, 0
+        self._settled: dict[int, int] = {}
         self._clock = Clock()
 
     def work(self, ended: Callable[[Records], None] = lambda _: None) -> Records:
@@ -295,7 +296,7 @@ class Worker:
         )
 
     def _prune_disk(self, records: Records) -> None:
-        used = search_bytes(self.study.folder) + self._above
+        used = search_bytes(self.study.folder, self._removed, self._settled) + self._above
         if used > 1.02 * self._peak:  # not every byte more is worth a transaction
             self._peak = used
             with suppress(Away), reaching():

@@ -109,3 +109,10 @@ def test_what_came_after_the_search_is_no_part_of_what_it_takes(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * size)
     assert search_bytes(tmp_path) == 3200
+    known = {}
+    for _ in range(2):
+        assert search_bytes(tmp_path, {1}, known) == 3200
+    (tmp_path / "trials/00002").mkdir()
+    (tmp_path / "trials/00002/log.txt").write_bytes(b"x" * 50)
+    assert search_bytes(tmp_path, {1}, known) == 3250
+    assert known == {1: 200}

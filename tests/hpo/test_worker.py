@@ -119,7 +119,7 @@ def test_peak_on_disk_has_what_checkpoints_took_between_two_looks(study, monkeyp
         return ended
 
     monkeypatch.setattr(TrialProcess, "run", saves)
-    monkeypatch.setattr(worker, "search_bytes", lambda _: 1000)
+    monkeypatch.setattr(worker, "search_bytes", lambda *_: 1000)
     work_here(study)
     assert study.optuna.user_attrs[PEAK] == 6000
 
