@@ -11,9 +11,10 @@ from transformers import PreTrainedTokenizerFast
 TEXTS = [post.text for post in tiny_posts(posts=40)] + [" ".join(KEYWORDS.values())]
 
 
-def bert_like() -> PreTrainedTokenizerFast:
-    """WordPiece, lower case, token types, one separator."""
-    words = Tokenizer(models.WordPiece(tiny_vocabulary(), unk_token="[UNK]"))
+def bert_like(*more: str) -> PreTrainedTokenizerFast:
+    """WordPiece, lower case, token types, one separator; it knows the words of the tiny posts, and these."""
+    pieces = dict.fromkeys([*tiny_vocabulary(), *more])
+    words = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     words.normalizer = normalizers.BertNormalizer(lowercase=True)
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     words.post_processor = processors.TemplateProcessing(

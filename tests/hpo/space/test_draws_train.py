@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from argparse import Namespace
 from dataclasses import replace
@@ -13,7 +14,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from encoder_samples import SMALL_BLOCKS
-from tiny import tiny_vocabulary, write_tiny_corpus
+from tiny import write_tiny_corpus
 from tiny_tokenizers import bert_like
 from transformers import AutoModel
 
@@ -21,6 +22,7 @@ from redsm5.callbacks.plateau import Plateau
 from redsm5.catalog import CATALOG
 from redsm5.cli import build_cli
 from redsm5.commands import pretrain
+from redsm5.datamodules.criteria import load_criteria
 from redsm5.hpo.space.bounds import Bounds
 from redsm5.hpo.space.draw import Chance, draw
 from redsm5.hpo.space.forms import available
@@ -52,13 +54,16 @@ class Losses(pl.Callback):
 def write_stand_in(family: str, layers: int, context: int, folder: Path) -> Path:
     """An encoder of the family with as many layers as choices of the space ask for, and random weights."""
     known = next(facts for facts in CATALOG.values() if facts.family == family)
-    sizes = {"layers": layers, "hidden": HIDDEN, "heads": 4, "ffn": 64, "vocabulary": len(tiny_vocabulary())}
+    # Titles in single characters would take half a window; those of a real tokenizer take a sixth.
+    asked = " ".join(f"{criterion.title} {criterion.text}" for criterion in load_criteria(None))
+    tokenizer = bert_like(*re.findall(r"[a-z]+", asked.lower()))
+    sizes = {"layers": layers, "hidden": HIDDEN, "heads": 4, "ffn": 64, "vocabulary": len(tokenizer)}
     config = config_of_facts(replace(known, context=context, **sizes))
     for name, value in SMALL_BLOCKS.get(family, {}).items():
         setattr(config, name, value)
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(folder)
-    bert_like().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
