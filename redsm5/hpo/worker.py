@@ -114,7 +114,8 @@ class Worker:
             records = self._read()
             if records.below(budget) >= budget and not held:
                 return records
-            time.sleep(WAIT)
+            # Who looks less often than twice a lease cannot tell that another worker is gone, and would wait for ever.
+            time.sleep(min(WAIT, self.leases.lease_seconds / 4))
             self._clock = Clock()
             return None
         if not self._trial(claim):

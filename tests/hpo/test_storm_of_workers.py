@@ -17,6 +17,8 @@ from redsm5.hpo.study import load_study
 from redsm5.metrics_csv import read_epochs
 
 KEEP = 3
+TRIALS = 80
+"""So many that a fast machine does not end them before the kills."""
 
 
 def faults(settings, budget, monkeypatch):
@@ -55,15 +57,15 @@ def faults(settings, budget, monkeypatch):
 
 @pytest.mark.slow
 def test_real_workers_killed_on_sqlite_leave_an_exact_study(tiny_corpus_dir, tiny_encoder, tmp_path, monkeypatch):
-    settings = begin(tiny_corpus_dir, tiny_encoder, tmp_path, monkeypatch, n_trials=30, keep=KEEP, max_failed=1.0)
+    settings = begin(tiny_corpus_dir, tiny_encoder, tmp_path, monkeypatch, n_trials=TRIALS, keep=KEEP, max_failed=1.0)
     began = time.monotonic()
     killed, codes = storm(
-        partial(work, settings=settings), settings.url, 30, workers=3, kills=40, every=1.0, seconds=500
+        partial(work, settings=settings), settings.url, TRIALS, workers=3, kills=40, every=0.5, seconds=500
     )
     print(f"SQLite: {killed} workers killed in {time.monotonic() - began:.0f} s")
     assert set(codes) == {0}
     assert killed > 20
-    assert faults(settings, 30, monkeypatch) == []
+    assert faults(settings, TRIALS, monkeypatch) == []
 
 
 @pytest.mark.slow
@@ -75,7 +77,7 @@ def test_real_workers_and_the_server_killed_leave_an_exact_study(
         tiny_encoder,
         tmp_path,
         monkeypatch,
-        n_trials=30,
+        n_trials=TRIALS,
         keep=KEEP,
         max_failed=1.0,
         storage=postgres.new_url(),
@@ -90,9 +92,16 @@ def test_real_workers_and_the_server_killed_leave_an_exact_study(
             outages.append(killed)
 
     killed, codes = storm(
-        partial(work, settings=settings), settings.url, 30, workers=4, kills=30, every=1.0, seconds=500, between=between
+        partial(work, settings=settings),
+        settings.url,
+        TRIALS,
+        workers=4,
+        kills=30,
+        every=0.5,
+        seconds=500,
+        between=between,
     )
     print(f"PostgreSQL: {killed} workers and {len(outages)} servers killed in {time.monotonic() - began:.0f} s")
     assert set(codes) == {0}
     assert outages == [5, 15]
-    assert faults(settings, 30, monkeypatch) == []
+    assert faults(settings, TRIALS, monkeypatch) == []

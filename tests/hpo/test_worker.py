@@ -23,9 +23,11 @@ from redsm5.hpo import finish, records, results, taking_over, worker
 from redsm5.hpo.attempts import RELEASED
 from redsm5.hpo.leases import Leases
 from redsm5.hpo.messages import Ended, Epoch
+from redsm5.hpo.owner import Owner
 from redsm5.hpo.records import PEAK, read_records
 from redsm5.hpo.retention import trial_folder
 from redsm5.hpo.slots import Slots
+from redsm5.hpo.study import BUDGET
 from redsm5.hpo.trial_process import TrialProcess
 from redsm5.hpo.worker import Worker
 from redsm5.run.given import flat
@@ -428,3 +430,14 @@ def test_workers_that_tidy_at_once_do_not_crash_each_other(study):
     assert len(set(kept(study))) == 1
     assert list(study.folder.glob("trials/*/attempt-*/checkpoints/last-*")) == []
     assert reports(study) == [0, 1, 2]
+
+
+def test_worker_that_waits_takes_up_the_trial_of_one_that_is_gone_however_short_the_lease(study, monkeypatch):
+    monkeypatch.setattr(worker, "WAIT", 60.0)
+    study.optuna.set_user_attr(BUDGET, 1)  # so that there is nothing else to do
+    elsewhere = Owner("h", "boot", "ns", 7, "1")  # only its beats say that it lives, and it was killed
+    assert Leases(study.storage, study.id, owner=elsewhere).claim(1).slot == 0
+    here = Worker(study, said)
+    here.leases.lease_seconds = 1.0
+    here.work()
+    assert reports(study) == [0]
