@@ -15,11 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("study_dir", metavar="STUDY", help="folder of the study")
     parser.add_argument("--format", choices=FORMATS, default="html", help="a page, or the same numbers (html)")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="where to (report.html in the folder of the study; else printed)",
-    )
+    parser.add_argument("--out", metavar="FILE", help="where to (report.html in the folder of the study; else printed)")
     parser.add_argument("--storage", metavar="URL", help="its database, where that is not in its folder")
     parser.add_argument("--study", metavar="NAME", help="its name in a database of several (that of the folder)")
 

@@ -80,12 +80,12 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> BaseSample
     Raises:
         UserError: There is none of this name, or it does not take these options.
     """
-    return cast(BaseSampler, _make("sampler", optuna.samplers, BaseSampler, name, SAMPLER_OPTIONS, options, seed))
+    return cast(BaseSampler, _make("sampler", optuna.samplers, BaseSampler, name, sampler_options(name, options), seed))
 
 
 def make_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
     """A pruner of ``optuna.pruners``; the arguments are as for samplers."""
-    return cast(BasePruner, _make("pruner", optuna.pruners, BasePruner, name, PRUNER_OPTIONS, options, None))
+    return cast(BasePruner, _make("pruner", optuna.pruners, BasePruner, name, pruner_options(name, options), None))
 
 
 def try_to_draw(
@@ -357,7 +357,6 @@ def _make(
     module: Any,
     base: type,
     name: str,
-    defaults: Mapping[str, Mapping[str, Any]],
     options: Mapping[str, Any],
     seed: int | None,
 ) -> object:
@@ -374,7 +373,7 @@ def _make(
     if unknown:
         accepted = ", ".join(sorted(set(takes) - {"seed"})) or "none"
         raise UserError(f"--{kind}-options: {name} does not take {unknown[0]}; its options are {accepted}")
-    given = {**defaults.get(name, {}), **options, **({"seed": seed} if "seed" in takes and seed is not None else {})}
+    given = {**options, **({"seed": seed} if "seed" in takes and seed is not None else {})}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # group=True among them: our choice, not the user's

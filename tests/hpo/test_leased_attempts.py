@@ -160,35 +160,33 @@ def test_result_told_while_it_is_declared_lost_counts(study):
     assert a.counts(1).complete == 1
 
 
-def test_worker_stalled_before_it_creates_its_attempt_leaves_no_trace(study):
-    a, b = study.worker(), study.worker()
-    held = a.claim(1)
+def taken_while_it_draws(study, a, b):
+    """The attempt of a worker at the trial of another one, which is stalled while it draws and is refused then."""
+    taken, held = [], a.claim(1)
 
     def stalled(slot):
         study.pass_time(b, LEASE + 10)
-        study.taken = b.attempt(b.claim(1), study.draw)
+        taken.append(b.attempt(b.claim(1), study.draw))
         return study.draw(slot)
 
     with pytest.raises(Lost):
         a.attempt(held, stalled)
-    b.finish(study.taken, TrialState.COMPLETE, 0.3)
+    return taken[0]
+
+
+def test_worker_stalled_before_it_creates_its_attempt_leaves_no_trace(study):
+    a, b = study.worker(), study.worker()
+    taken = taken_while_it_draws(study, a, b)
+    b.finish(taken, TrialState.COMPLETE, 0.3)
     assert study.results() == {0: [0.3]}
     assert [is_lost(t) for t in study.trials()] == [False, True]
 
 
 def test_params_of_the_holder_are_taken_up_not_those_of_a_late_attempt(study):
     a, b, c = study.worker(), study.worker(), study.worker()
-    held = a.claim(1)
-
-    def stalled(slot):
-        study.pass_time(b, LEASE + 10)
-        study.taken = b.attempt(b.claim(1), study.draw)
-        return study.draw(slot)
-
-    with pytest.raises(Lost):
-        a.attempt(held, stalled)
+    taken = taken_while_it_draws(study, a, b)
     study.pass_time(c, LEASE + 10)
-    assert c.attempt(c.claim(1), study.draw).params == study.taken.params
+    assert c.attempt(c.claim(1), study.draw).params == taken.params
 
 
 def test_running_orphans_are_ended_by_the_timer_of_any_worker(study):
