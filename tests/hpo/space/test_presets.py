@@ -124,7 +124,15 @@ def test_the_cpu_space_is_the_full_one_but_for_sizes_and_rates(full):
     pairs have sizes of their own, and gradients as they are, without a second moment, are always clipped."""
     names = {parameter.name for parameter in read_space(FOLDER / "cpu.yaml").searched}
     gone = {parameter.name for parameter in full.searched} - names
-    assert gone == {"freeze_shallow", "mixed_layers", "max_length_long", "peft_layers", "attack_steps", "checkpointing"}
+    assert gone == {
+        "freeze_shallow",
+        "mixed_layers",
+        "max_length_long",
+        "peft_layers",
+        "attack_steps",
+        "checkpointing",
+        "precision",
+    }
     assert names - {parameter.name for parameter in full.searched} == {
         "batch_pairs",
         "train_tokens_pairs",
