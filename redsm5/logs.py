@@ -12,7 +12,7 @@ import os
 import platform
 import socket
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from redsm5 import __version__
 from redsm5.errors import UserError
-from redsm5.masking import masked, without_posts
+from redsm5.masking import masked, secrets_of_environment, without_posts
 from redsm5.tracebacks import traceback_of
 
 JSON_LINES = "run.jsonl"
@@ -131,7 +131,7 @@ class JsonLine(logging.Formatter):
             "message": record.getMessage(),
             "context": getattr(record, "context", {}),
         }
-        return json.dumps(_plain(values), ensure_ascii=False)
+        return json.dumps(_plain(values, secrets_of_environment()), ensure_ascii=False)
 
 
 class ReadableLine(logging.Formatter):
@@ -142,8 +142,9 @@ class ReadableLine(logging.Formatter):
         epoch, step = _position()
         where = "" if epoch is None else f"epoch {epoch}, step {step}: "
         context = {k: v for k, v in getattr(record, "context", {}).items() if k != "traceback"}
-        values = ", ".join(f"{name} {_short(value)}" for name, value in _plain(context).items())
-        message = masked(record.getMessage())
+        secrets = secrets_of_environment()
+        values = ", ".join(f"{name} {_short(value)}" for name, value in _plain(context, secrets).items())
+        message = masked(record.getMessage(), secrets)
         return " ".join(
             f"{_time(record, 'seconds')} {record.levelname} {where}{message}{f' ({values})' if values else ''}".split()
         )
@@ -194,17 +195,17 @@ def _time(record: logging.LogRecord, precision: str) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec=precision)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, secrets: Sequence[str]) -> Any:
     """A value as JSON has it, with secrets masked."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {masked(str(key)): _plain(item) for key, item in value.items()}
+        return {masked(str(key), secrets): _plain(item, secrets) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return masked(str(value))[:LONGEST]
+        return [_plain(item, secrets) for item in value]
+    return masked(str(value), secrets)[:LONGEST]
 
 
 def _short(value: Any) -> str:

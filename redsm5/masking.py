@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 MASK = "***"
 _SECRET = re.compile(r"TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
@@ -40,10 +40,20 @@ def posts_are(posts: Callable[[], Iterable[str]]) -> None:
     _posts = posts
 
 
-def masked(text: str) -> str:
-    """A text without hub tokens, bearers, keys, passwords in URLs, e-mail addresses, and secrets of the environment."""
-    values = [value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= 8]
-    for value in sorted(values, key=len, reverse=True):
+def secrets_of_environment() -> tuple[str, ...]:
+    """Values of the environment's variables that are secrets by their names, the longest first."""
+    values = (value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= 8)
+    return tuple(sorted(values, key=len, reverse=True))
+
+
+def masked(text: str, secrets: Sequence[str] | None = None) -> str:
+    """A text without hub tokens, bearers, keys, passwords in URLs, e-mail addresses, and secrets of the environment.
+
+    Args:
+        text: It.
+        secrets: Of ``secrets_of_environment``, where they were read for many texts at once; by default they are read.
+    """
+    for value in secrets_of_environment() if secrets is None else secrets:
         text = text.replace(value, MASK)
     for pattern, mask in _PATTERNS:
         text = pattern.sub(mask, text)

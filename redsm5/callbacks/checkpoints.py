@@ -63,7 +63,7 @@ class Checkpoints(Checkpoint):
         self.seconds = 0.0
         self.longest_prune = 0.0
         self.peak_bytes = 0
-        self._last_save = 0.0
+        self._last_state = 0.0
         self._base: Base | None = None
         self._said_scarce = False
 
@@ -78,7 +78,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Name the base, drop weights of epochs that will be done again, and see that there is room."""
-        self._last_save = time.monotonic()
+        self._last_state = time.monotonic()
         self._base = cast("MultiTaskModule", pl_module).base()
         if not trainer.is_global_zero:
             return
@@ -107,12 +107,15 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the weights where they are among the best, and the state."""
         values = {name: _finite(trainer.callback_metrics.get(name)) for name in (self.monitor, "val_loss")}
+        stop = self.signals.asked(trainer)
         if self.option.keep_best and self._is_among_best(trainer, values):
             self._save(trainer, "weights", values)
-        if self.option.keep_last:
+        if self.option.keep_last and (
+            stop or _is_last_epoch(trainer) or self._is_late(trainer, self.option.min_seconds)
+        ):
             self._save(trainer, "resume", values)
         self._prune_on(trainer)
-        if self.signals.asked(trainer):
+        if stop:
             self._stop(trainer, f"after epoch {trainer.current_epoch}")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -120,9 +123,11 @@ class Checkpoints(Checkpoint):
         self._prune_on(trainer)
 
     def _is_time(self, trainer: pl.Trainer) -> bool:
-        if self.option.every_minutes is None:
-            return False
-        late = time.monotonic() - self._last_save >= 60 * self.option.every_minutes
+        minutes = self.option.every_minutes
+        return minutes is not None and self._is_late(trainer, 60 * minutes)
+
+    def _is_late(self, trainer: pl.Trainer, seconds: float) -> bool:
+        late = time.monotonic() - self._last_state >= seconds
         return bool(trainer.strategy.broadcast(late))
 
     def _is_among_best(self, trainer: pl.Trainer, values: Mapping[str, float | None]) -> bool:
@@ -160,9 +165,11 @@ class Checkpoints(Checkpoint):
                 f"cannot write the checkpoint {path}: {error.strerror or error}; the one before it is kept: mend the "
                 "disk and run the same command again"
             ) from error
-        self._last_save = time.monotonic()
-        event("checkpoint saved", kind=kind, path=str(path), seconds=round(self._last_save - started, 3))
-        self.seconds += self._last_save - started
+        ended = time.monotonic()
+        if kind == "resume":
+            self._last_state = ended
+        event("checkpoint saved", kind=kind, path=str(path), seconds=round(ended - started, 3))
+        self.seconds += ended - started
         if trainer.is_global_zero:
             self.peak_bytes = max(self.peak_bytes, self.folder.bytes())
 
@@ -225,6 +232,11 @@ class Checkpoints(Checkpoint):
     def _stop(self, trainer: pl.Trainer, where: str) -> None:
         kept = "the same command goes on from there" if self.option.keep_last else "no state was kept (keep_last is 0)"
         raise RunStopped(self.signals.received or signal.SIGTERM, f"stopped {where}; {kept}")
+
+
+def _is_last_epoch(trainer: pl.Trainer) -> bool:
+    epochs_done = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch + 1
+    return trainer.should_stop or epochs_done or 0 <= trainer.max_steps <= trainer.global_step
 
 
 def _finite(value: Tensor | float | None) -> float | None:

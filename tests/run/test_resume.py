@@ -160,20 +160,66 @@ def test_random_state_decides_what_a_resumed_run_draws(command, tmp_path, monkey
         assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
 
 
-def test_checkpoints_within_an_epoch_come_when_they_are_asked_for(command, tmp_path, monkeypatch):
-    saved = []
+@pytest.fixture
+def saved(monkeypatch):
+    """Kind and step of what is saved."""
+    found = []
     save = Checkpoints._save
 
     def note(self, trainer, kind, values):
-        saved.append((kind, trainer.global_step))
+        found.append((kind, trainer.global_step))
         save(self, trainer, kind, values)
 
     monkeypatch.setattr(Checkpoints, "_save", note)
+    return found
+
+
+def test_checkpoints_within_an_epoch_come_when_they_are_asked_for(command, tmp_path, saved):
     assert main(command(tmp_path / "each", "--checkpoint.every_minutes=0", "--trainer.max_epochs=1")) == 0
     assert [step for kind, step in saved if kind == "resume"] == [1, 2, 3]
     saved.clear()
     assert main(command(tmp_path / "epoch", "--trainer.max_epochs=1")) == 0
     assert [step for kind, step in saved if kind == "resume"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("more", "states"),
+    [
+        (("--checkpoint.min_seconds=3600",), [9]),
+        (("--checkpoint.min_seconds=3600", "--early_stopping.patience=1", "--model.optimizer.lr=0"), [6]),
+        (("--checkpoint.min_seconds=1e-9",), [3, 6, 9]),
+    ],
+    ids=["the last epoch", "the one that early stopping makes the last", "long ago"],
+)
+def test_epochs_soon_after_a_state_write_none_but_for_the_last(command, tmp_path, saved, more, states):
+    assert main(command(tmp_path / "run", *more, "--trainer.max_epochs=3")) == 0
+    assert [step for kind, step in saved if kind == "resume"] == states
+
+
+def test_run_stopped_between_states_goes_on_where_it_was_stopped(command, tmp_path, saved):
+    more = ("--checkpoint.min_seconds=3600", "--trainer.max_epochs=3")
+    assert main(command(tmp_path / "whole", *more)) == 0
+    saved.clear()
+    with StopAt(8):
+        assert main(command(tmp_path / "cut", *more)) == 143
+    assert [step for kind, step in saved if kind == "resume"] == [5]
+    assert main(command(tmp_path / "cut", *more)) == 0
+    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+
+
+def test_run_killed_between_states_does_the_epochs_since_again(command, tmp_path):
+    """What they have written, weights and rows of metrics, is written once."""
+    more = ("--checkpoint.min_seconds=3600", "--trainer.max_epochs=3")
+    assert main(command(tmp_path / "whole", *more)) == 0
+    if (child := os.fork()) == 0:
+        MultiTaskModule.on_train_epoch_start = lambda module: (
+            os.kill(os.getpid(), signal.SIGKILL) if module.trainer.current_epoch == 2 else None
+        )
+        main(command(tmp_path / "cut", *more))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert main(command(tmp_path / "cut", *more)) == 0
+    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
 
 
 def test_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(command, tmp_path, capsys):

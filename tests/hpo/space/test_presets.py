@@ -120,7 +120,7 @@ def test_shipped_spaces_pass_their_check_in_time(preset, args, tiny_folders):
 
 
 def test_the_cpu_space_is_the_full_one_but_for_sizes_and_rates(full):
-    """Nothing is left out but what two layers do not have, the third step of an attack, and recomputing;
+    """Nothing is left out but what two layers do not have, the third step of an attack, recomputing, and bf16;
     pairs have sizes of their own, and gradients as they are, without a second moment, are always clipped."""
     names = {parameter.name for parameter in read_space(FOLDER / "cpu.yaml").searched}
     gone = {parameter.name for parameter in full.searched} - names
