@@ -56,6 +56,7 @@ def _make(chain: Chain, config: Any) -> int:
     from dataclasses import replace
 
     from redsm5.callbacks.stop_signals import RunStopped
+    from redsm5.checkpoints.options import Checkpointing
     from redsm5.logs import event, run_logs
     from redsm5.modules.encoder import Encoder
     from redsm5.pretraining.cache import made_once
@@ -80,8 +81,7 @@ def _make(chain: Chain, config: Any) -> int:
             TrainerOptions(**config.trainer.as_dict()),
             LIGHTNING_PRECISION[config.runtime.precision],
             config.data.workers,
-            config.checkpoint.every_minutes,
-            config.checkpoint.max_gb,
+            Checkpointing(**config.checkpoint.as_dict()),
         )
 
         def make(stage: Any = stage, work: Work = work) -> None:

@@ -56,8 +56,7 @@ class Work:
         trainer: How Lightning trains; a stage runs on one device.
         precision: Lightning's name of the precision.
         workers: Processes that build batches.
-        every_minutes: How often a checkpoint is written within an epoch.
-        max_gb: Limit on the checkpoints.
+        checkpoint: When checkpoints are written, and the limit on them; one to go on from is kept, and no best weights.
     """
 
     encoder: Encoder
@@ -65,8 +64,7 @@ class Work:
     trainer: TrainerOptions
     precision: str
     workers: int | None
-    every_minutes: float | None
-    max_gb: float
+    checkpoint: Checkpointing
 
 
 def make_stage(folder: StageFolder, recipe: Recipe, epochs: int, work: Work) -> None:
@@ -142,7 +140,7 @@ def _data(folder: StageFolder, recipe: Recipe, work: Work) -> tuple[TextTokens, 
 def _trainer(folder: StageFolder, recipe: Recipe, epochs: int, work: Work, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's Trainer, with the callbacks and checkpoints of a fit."""
     signals = StopSignals()
-    option = Checkpointing(keep_best=0, every_minutes=work.every_minutes, max_gb=work.max_gb)
+    option = replace(work.checkpoint, keep_last=1, keep_best=0)
     alone = replace(
         work.trainer,
         devices=1,
