@@ -23,7 +23,7 @@ from redsm5.hpo.space.forms import available
 from redsm5.hpo.space.read import read_space
 from redsm5.hpo.space.resolve import base_settings, laid_over, option
 from redsm5.hpo.space.show import active_counts, show
-from redsm5.hpo.space.space import Choices, Float
+from redsm5.hpo.space.space import Choices, Fixed, Float
 from redsm5.hpo.tiny_encoders import KINDS, PREFIX, SIZE, save_start
 from redsm5.run.combinations import refuse_impossible
 
@@ -90,13 +90,17 @@ def test_the_full_space_has_about_a_hundred_dimensions_in_eight_groups(full):
     assert all(parameter.help for parameter in full.searched)
 
 
+def _values(distribution):
+    return (distribution.value,) if isinstance(distribution, Fixed) else getattr(distribution, "values", ())
+
+
 def test_every_variant_that_is_no_synonym_is_searched(full):
     from redsm5.hpo.space.built import roots
     from redsm5.run.sentences import variants
 
     for key, root in roots().items():
         if names := variants(root):
-            drawn = {value for p in full.by_path[key] for value in getattr(p.distribution, "values", ())}
+            drawn = {value for p in full.by_path[key] for value in _values(p.distribution)}
             assert set(names) - drawn <= {"Constant", "NoSchedule"}, key
 
 
