@@ -105,17 +105,23 @@ class Checkpoints(Checkpoint):
             self._stop(trainer, f"in epoch {trainer.current_epoch} after {batch_idx + 1} batches")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the weights where they are among the best, and the state."""
+        """Save the weights where they are among the best, and the state unless the one before is fresh and knows them.
+
+        Without a state, weights that it does not know would be dropped when the training goes on from it.
+        """
         values = {name: _finite(trainer.callback_metrics.get(name)) for name in (self.monitor, "val_loss")}
-        stop = self.signals.asked(trainer)
-        if self.option.keep_best and self._is_among_best(trainer, values):
+        better = bool(self.option.keep_best) and self._is_among_best(trainer, values)
+        if better:
             self._save(trainer, "weights", values)
-        if self.option.keep_last and (
-            stop or _is_last_epoch(trainer) or self._is_late(trainer, self.option.min_seconds)
-        ):
+        due = better or _is_last_epoch(trainer) or self._is_late(trainer, self.option.min_seconds)
+        saved = bool(self.option.keep_last) and (due or self._is_time(trainer))
+        if saved:
             self._save(trainer, "resume", values)
         self._prune_on(trainer)
-        if stop:
+        if self.signals.asked(trainer):
+            if self.option.keep_last and not saved:
+                self._save(trainer, "resume", values)
+                self._prune_on(trainer)
             self._stop(trainer, f"after epoch {trainer.current_epoch}")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

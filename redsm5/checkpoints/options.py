@@ -21,7 +21,7 @@ class Checkpointing:
     every_minutes: float | None = None
     """Also write one to go on from within an epoch, this often; null for the end of each epoch only"""
     min_seconds: float = 0.0
-    """Seconds after one to go on from in which the end of an epoch writes no other; the last epoch always does"""
+    """Seconds after a start or such a one in which the end of an epoch writes none, unless it is the last or a best"""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -37,7 +37,5 @@ class Checkpointing:
             )
         if not (math.isfinite(self.min_seconds) and self.min_seconds >= 0):
             raise ValueError(f"min_seconds is {self.min_seconds}; it must be a finite number of at least 0")
-        if self.min_seconds and not self.keep_last:
-            raise ValueError("min_seconds is set and keep_last is 0, so that nothing is kept; set keep_last to 1")
         if self.every_minutes is not None and not self.keep_last:
             raise ValueError("every_minutes is set and keep_last is 0, so that nothing is kept; set keep_last to 1")

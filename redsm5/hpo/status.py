@@ -27,7 +27,8 @@ def trial_line(report: TrialReport, best: TrialReport | None) -> str:
     value += f", {values_words(others)}" if others else ""
     epochs = f"{report.epochs} epoch{'s' if report.epochs != 1 else ''}, {span(report.seconds.fits)}"
     why = f": {report.reason}" if report.reason else ""
-    chosen = ", ".join(str(report.params[name]) for name in ("encoder", "peft", "optimizer") if name in report.params)
+    names = ("encoder", "peft" if "peft" in report.params else "tuning", "optimizer")
+    chosen = ", ".join(str(report.params[name]) for name in names if name in report.params)
     tried = f", attempt {report.attempts}" if report.attempts > 1 else ""
     return f"trial {report.trial}: {report.state}{why}, {value}; {epochs}{tried}{'; ' + chosen if chosen else ''}"
 

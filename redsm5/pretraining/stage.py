@@ -56,7 +56,7 @@ class Work:
         trainer: How Lightning trains; a stage runs on one device.
         precision: Lightning's name of the precision.
         workers: Processes that build batches.
-        checkpoint: When checkpoints are written, and the limit on them; one to go on from is kept, and no best weights.
+        checkpoint: Whether checkpoints are written within an epoch, and the limit on them.
     """
 
     encoder: Encoder
@@ -140,7 +140,7 @@ def _data(folder: StageFolder, recipe: Recipe, work: Work) -> tuple[TextTokens, 
 def _trainer(folder: StageFolder, recipe: Recipe, epochs: int, work: Work, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's Trainer, with the callbacks and checkpoints of a fit."""
     signals = StopSignals()
-    option = replace(work.checkpoint, keep_last=1, keep_best=0)
+    option = replace(work.checkpoint, keep_last=1, keep_best=0, min_seconds=0)  # each epoch leaves an encoder
     alone = replace(
         work.trainer,
         devices=1,

@@ -95,13 +95,13 @@ def test_markdown_of_a_terminal_is_cut_and_says_so(report):
 
 
 def test_page_of_a_thousand_trials_is_below_10_mb():
-    """117 parameters, 100 epochs each, values with all their digits."""
+    """118 parameters, 100 epochs each, values with all their digits."""
     draw = np.random.default_rng(0)
     space = {
         f"parameter_{n}": CategoricalDistribution([f"some/choice-{k}" for k in range(30)])
         if n % 3 == 0
         else FloatDistribution(1e-6, 1.0, log=n % 3 == 1)
-        for n in range(117)
+        for n in range(118)
     }
     rows = []
     for n in range(1000):

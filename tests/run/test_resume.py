@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import astuple
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from redsm5.callbacks.checkpoints import Checkpoints
 from redsm5.callbacks.random_state import RandomState
 from redsm5.checkpoints.store import read_checkpoint
 from redsm5.cli import main
+from redsm5.metrics_csv import read_rows
 from redsm5.modules.module import MultiTaskModule
 from redsm5.run import fit
 from redsm5.run.folder import RunFolder
@@ -182,44 +184,81 @@ def test_checkpoints_within_an_epoch_come_when_they_are_asked_for(command, tmp_p
     assert [step for kind, step in saved if kind == "resume"] == [3]
 
 
+def _ended(run):
+    """State and metrics of a run that keeps no best weights."""
+    folder = RunFolder(run)
+    checkpoint = read_checkpoint(folder.resume_from())
+    rows = [astuple(row) for row in read_rows(folder.metrics) if row.name != "seconds"]
+    return {name: checkpoint[name] for name in ("state_dict", "optimizer_states", "lr_schedulers")} | {"rows": rows}
+
+
+SELDOM = ("--checkpoint.min_seconds=3600", "--trainer.max_epochs=3")
+
+
 @pytest.mark.parametrize(
     ("more", "states"),
     [
-        (("--checkpoint.min_seconds=3600",), [9]),
-        (("--checkpoint.min_seconds=3600", "--early_stopping.patience=1", "--model.optimizer.lr=0"), [6]),
+        ((), [9]),
+        (("--early_stopping.patience=1", "--model.optimizer.lr=0", "--model.optimizer.head_lr=0"), [6]),
         (("--checkpoint.min_seconds=1e-9",), [3, 6, 9]),
+        (("--checkpoint.every_minutes=0",), list(range(1, 10))),
     ],
-    ids=["the last epoch", "the one that early stopping makes the last", "long ago"],
+    ids=["the last epoch", "the one that early stopping makes the last", "long ago", "each step"],
 )
 def test_epochs_soon_after_a_state_write_none_but_for_the_last(command, tmp_path, saved, more, states):
-    assert main(command(tmp_path / "run", *more, "--trainer.max_epochs=3")) == 0
+    assert main(command(tmp_path / "run", *SELDOM, "--checkpoint.keep_best=0", *more)) == 0
     assert [step for kind, step in saved if kind == "resume"] == states
 
 
-def test_run_stopped_between_states_goes_on_where_it_was_stopped(command, tmp_path, saved):
-    more = ("--checkpoint.min_seconds=3600", "--trainer.max_epochs=3")
+def test_weights_are_never_written_without_a_state_that_knows_them(command, tmp_path, saved):
+    """Going on from an older one drops them, and those before them are gone."""
+    assert main(command(tmp_path / "run", *SELDOM)) == 0
+    weights = [step for kind, step in saved if kind == "weights"]
+    assert weights
+    assert [step for kind, step in saved if kind == "resume"] == sorted({*weights, 9})
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("batch", [8, 11], ids=["within an epoch", "at its end"])
+def test_run_stopped_between_states_goes_on_where_it_was_stopped(command, tmp_path, saved, batch, number, code):
+    more = (*SELDOM, "--checkpoint.keep_best=0")
     assert main(command(tmp_path / "whole", *more)) == 0
     saved.clear()
-    with StopAt(8):
-        assert main(command(tmp_path / "cut", *more)) == 143
-    assert [step for kind, step in saved if kind == "resume"] == [5]
+    with StopAt(batch, number):
+        assert main(command(tmp_path / "cut", *more)) == code
+    assert [step for kind, step in saved if kind == "resume"] == [batch // 2 + 1]
     assert main(command(tmp_path / "cut", *more)) == 0
-    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+    assert_equal(_ended(tmp_path / "cut"), _ended(tmp_path / "whole"))
+
+
+def test_run_that_is_told_to_stop_while_it_saves_its_last_epoch_stops(command, tmp_path, monkeypatch):
+    save = Checkpoints._save
+
+    def signalled(self, trainer, kind, values):
+        save(self, trainer, kind, values)
+        if kind == "resume":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Checkpoints, "_save", signalled)
+    assert main(command(tmp_path / "run", "--trainer.max_epochs=1")) == 143
 
 
 def test_run_killed_between_states_does_the_epochs_since_again(command, tmp_path):
-    """What they have written, weights and rows of metrics, is written once."""
-    more = ("--checkpoint.min_seconds=3600", "--trainer.max_epochs=3")
+    """What they have written, rows of metrics, is written once."""
+    more = (*SELDOM, "--checkpoint.keep_best=0")
     assert main(command(tmp_path / "whole", *more)) == 0
     if (child := os.fork()) == 0:
+        late = iter([True, False])
+        Checkpoints._is_late = lambda *_: next(late)
         MultiTaskModule.on_train_epoch_start = lambda module: (
             os.kill(os.getpid(), signal.SIGKILL) if module.trainer.current_epoch == 2 else None
         )
         main(command(tmp_path / "cut", *more))
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "cut" / "checkpoints").glob("last-*")] == ["last-000-0000003"]
     assert main(command(tmp_path / "cut", *more)) == 0
-    assert_equal(outcome(tmp_path / "cut")[0], outcome(tmp_path / "whole")[0])
+    assert_equal(_ended(tmp_path / "cut"), _ended(tmp_path / "whole"))
 
 
 def test_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(command, tmp_path, capsys):
