@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from redsm5 import __version__
 from redsm5.errors import UserError
-from redsm5.interrupts import imports_end_at_once
+from redsm5.interrupts import Terminated, imports_end_at_once
 
 if TYPE_CHECKING:
     from redsm5.run.lightning_cli import ReDSM5CLI
@@ -80,7 +80,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run a command; returns the exit code (0 done, 1 a crash, 2 the user can put it right, 130 interrupted)."""
+    """Run a command; returns the exit code (0 done, 1 a crash, 2 the user can put it right, 130 or 143 interrupted)."""
     argv = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
@@ -92,9 +92,9 @@ def main(args: list[str] | None = None) -> int:
             raise
         print(f"redsm5: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("redsm5: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -1,4 +1,7 @@
-"""Ctrl-C while libraries are imported: a KeyboardInterrupt there is swallowed by some, and breaks others for good."""
+"""Ctrl-C while libraries are imported: a KeyboardInterrupt there is swallowed by some, and breaks others for good.
+
+SIGTERM as Ctrl-C, for commands that have to end in order: schedulers and service managers send it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ from types import CodeType, FrameType
 IMPORT_FRAMES = "<frozen importlib."
 """What the file of a frame of the import system is called."""
 SENTENCE = b"redsm5: interrupted while its libraries were loaded; run the same command again\n"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where it is to end a command as Ctrl-C does."""
 
 
 @contextmanager
@@ -42,6 +49,34 @@ def imports_end_at_once() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGINT) is handle:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """A block in which SIGTERM raises ``Terminated``, or during an import ends the process with exit code 143.
+
+    Whoever has set a handler of their own keeps it.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    outermost = sys._getframe(2).f_code
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if _imports(frame, outermost):
+            os.write(2, SENTENCE)
+            os._exit(128 + number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is handle:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _imports(frame: FrameType | None, outermost: CodeType) -> bool:

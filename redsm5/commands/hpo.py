@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redsm5.errors import UserError
+from redsm5.interrupts import sigterm_as_ctrl_c
 from redsm5.shipped import config_or
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def _names(text: str) -> list[str]:
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError(text)
-    return found
+    with suppress(json.JSONDecodeError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    raise argparse.ArgumentTypeError(f"{text} is no JSON object, as in '{{\"name\": 1}}'")
 
 
 SETTINGS = ("n_trials", "space", "study_dir", "storage", "study", "workers", "launcher", "address", "slurm",
@@ -149,7 +151,10 @@ def _search(settings: HpoSettings, config: list[str], args: argparse.Namespace) 
     from redsm5.hpo.worker import Worker
 
     alone = settings.launcher == "local" and settings.workers == 1
-    with nullcontext() if alone else launch(settings, worker_args(args.given), gpus(), on_cpu(config)) as start:
+    with (
+        sigterm_as_ctrl_c(),
+        nullcontext() if alone else launch(settings, worker_args(args.given), gpus(), on_cpu(config)) as start,
+    ):
         study = open_study(settings, config, _say)
         if study.plan.objective in UNTESTED:
             _say(f"{study.plan.objective} has no figure on the test part: the best trial is evaluated there by the "

@@ -55,6 +55,8 @@ SECONDS = 2.0
 OF_PARAMETERS = ("diverged", "out of memory")
 """Reasons of failures that are the parameters' own. Optuna's samplers leave failures out: with the best rates next to
 those that diverge, TPE would draw across that edge for ever."""
+LEAST = {"n_startup_trials": 0, "n_ei_candidates": 1}
+"""Options that are whole numbers, with the least: Optuna's samplers look at them only when they draw."""
 RELATIVE = "tpe:relative_params"
 """Attributes in which TPE announces parameters before they are stored; ours are stored with the trial."""
 
@@ -373,6 +375,10 @@ def _make(
     if unknown:
         accepted = ", ".join(sorted(set(takes) - {"seed"})) or "none"
         raise UserError(f"--{kind}-options: {name} does not take {unknown[0]}; its options are {accepted}")
+    for option, least in LEAST.items():
+        value = options.get(option, least)
+        if type(value) is not int or value < least:
+            raise UserError(f"--{kind}-options: {option} is {value}; it takes a whole number of at least {least}")
     given = {**options, **({"seed": seed} if "seed" in takes and seed is not None else {})}
     try:
         with warnings.catch_warnings():

@@ -156,16 +156,19 @@ def test_killing_workers_and_trials_at_random_loses_and_doubles_nothing(options,
     assert (sum(ended), whole["counts"]["running"]) == (budget, 0)
 
 
-def test_ctrl_c_ends_the_trial_and_leaves_no_process(options, tmp_path):
-    command = [sys.executable, "-m", "redsm5", *options("--n-trials", "50", "--trainer.max_epochs=50")]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_or_sigterm_ends_the_trials_and_leaves_no_process(options, tmp_path, workers, number):
+    more = ("--n-trials", "50", "--workers", str(workers), "--trainer.max_epochs=50")
+    command = [sys.executable, "-m", "redsm5", *options(*more)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     _wait_for(lambda: list((tmp_path / "study").glob("trials/00000/attempt-1/checkpoints/last-*")))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert err.splitlines()[-1] == "redsm5: interrupted; run the same command again to go on"
     _wait_for(lambda: not _has_processes(process.pid), seconds=20)
 
