@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from redsm5.interrupts import SENTENCE, imports_end_at_once
+from redsm5.interrupts import SENTENCE, Terminated, imports_end_at_once, sigterm_as_ctrl_c
 
 CALLBACK = """
 import weakref
@@ -111,3 +111,40 @@ def test_interrupt_of_predict_at_any_moment_is_one_sentence_and_130(trained_run,
     assert err.startswith("redsm5: interrupted")
     assert err.count("\n") == 1
     assert not out.exists()
+
+
+def _under_sigterm():
+    with sigterm_as_ctrl_c():
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_sigterm_is_as_ctrl_c_in_the_block_and_as_ever_behind_it():
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(Terminated):
+            _under_sigterm()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_goes_to_whoever_handles_it_already():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    try:
+        _under_sigterm()
+        assert heard == [True]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_during_an_import_ends_the_command_at_once(tmp_path):
+    (tmp_path / "ended.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from redsm5.interrupts import sigterm_as_ctrl_c\n"
+        "def command():\n    with sigterm_as_ctrl_c():\n        import ended\n"
+        "command()\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, timeout=60)
+    assert (process.returncode, process.stderr) == (143, SENTENCE)
