@@ -10,8 +10,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import CodeType, FrameType
+from typing import Any
 
 IMPORT_FRAMES = "<frozen importlib."
 """What the file of a frame of the import system is called."""
@@ -22,17 +23,27 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, where it is to end a command as Ctrl-C does."""
 
 
-@contextmanager
-def imports_end_at_once() -> Iterator[None]:
+def imports_end_at_once() -> AbstractContextManager[None]:
     """A block in which Ctrl-C during an import ends the process with exit code 130, and is as ever elsewhere.
 
     An exception cannot do it: C extensions that are half initialised turn it into another one, callbacks of the import
     locks drop it. Whoever has set a handler of their own keeps it.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
+    return _raised(signal.SIGINT, signal.default_int_handler, KeyboardInterrupt)
+
+
+def sigterm_as_ctrl_c() -> AbstractContextManager[None]:
+    """A block in which SIGTERM raises ``Terminated``, or during an import ends the process with exit code 143.
+
+    Whoever has set a handler of their own keeps it.
+    """
+    return _raised(signal.SIGTERM, signal.SIG_DFL, Terminated)
+
+
+@contextmanager
+def _raised(signalled: signal.Signals, usual: Any, error: type[KeyboardInterrupt]) -> Iterator[None]:
+    """A block in which a signal raises an error, but during an import ends the process, if its handler is the usual."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signalled) is not usual:
         yield
         return
     outermost = sys._getframe(2).f_code  # of the function that this block is in
@@ -40,43 +51,15 @@ def imports_end_at_once() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         if _imports(frame, outermost):
             os.write(2, SENTENCE)
-            os._exit(130)
-        signal.default_int_handler(number, frame)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is handle:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """A block in which SIGTERM raises ``Terminated``, or during an import ends the process with exit code 143.
-
-    Whoever has set a handler of their own keeps it.
-    """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-    outermost = sys._getframe(2).f_code
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if _imports(frame, outermost):
-            os.write(2, SENTENCE)
             os._exit(128 + number)
-        raise Terminated
+        raise error
 
-    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signalled, handle)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is handle:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signalled) is handle:
+            signal.signal(signalled, usual)
 
 
 def _imports(frame: FrameType | None, outermost: CodeType) -> bool:

@@ -9,8 +9,8 @@ from redsm5.metrics_csv import read_rows
 from redsm5.run.folder import RunFolder
 
 
-def outcome(run):
-    """State, rows of the metrics, predictions and best weights of a finished run; no times."""
+def ended(run):
+    """State and rows of the metrics of a finished run; no times."""
     folder = RunFolder(run)
     checkpoint = read_checkpoint(folder.resume_from())
     # Times differ, and with them the hash of the metrics file.
@@ -21,13 +21,14 @@ def outcome(run):
     }
     kept = {name: checkpoint[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "train_losses")}
     rows = [row for row in read_rows(folder.metrics) if row.name != "seconds"]
+    return kept | {"callbacks": callbacks}, rows
+
+
+def outcome(run):
+    """The same, predictions and best weights."""
+    folder = RunFolder(run)
     best = folder.best_checkpoint().manifest
-    return (
-        kept | {"callbacks": callbacks},
-        rows,
-        folder.predictions("val").read_text(),
-        best.files["weights.safetensors"],
-    )
+    return *ended(run), folder.predictions("val").read_text(), best.files["weights.safetensors"]
 
 
 def assert_equal(a, b, where=""):

@@ -241,8 +241,7 @@ class Checkpoints(Checkpoint):
 
 
 def _is_last_epoch(trainer: pl.Trainer) -> bool:
-    epochs_done = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch + 1
-    return trainer.should_stop or epochs_done or 0 <= trainer.max_steps <= trainer.global_step
+    return trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
 
 
 def _finite(value: Tensor | float | None) -> float | None:
